@@ -1,4 +1,4 @@
-"""What identifies a report: model, date, version, command, digests of the scores and of what was stated."""
+"""What identifies a report: model, date, version, command, digests of scores and stated options."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from fairseg.scoring.table import Scores
 
 
 def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, str]:
-    """Return what heads and values of a list say.
+    """Return the heads of a list and their values.
 
     Args:
-        sections: of the report: command and file of what was stated before.
+        sections: of the report: the command, and the file that stated the options before.
         models: name (empty if it has none) -> scores.
     """
-    before = sections.preregistered
+    stated = sections.preregistered
     digests = {}
     for name, scores in models.items():
         source = scores.file or ("the file of scores" if scores.digest else "the scores as CSV")
-        whole = scores.digest or hashlib.sha256(csv_files.to_csv(scores.to_frame()).encode()).hexdigest()
-        digests[f"SHA-256 of {source}" + (f" ({name})" if name else "")] = whole
+        digest = scores.digest or hashlib.sha256(csv_files.to_csv(scores.to_frame()).encode()).hexdigest()
+        digests[f"SHA-256 of {source}" + (f" ({name})" if name else "")] = digest
     lines = {
         "Model" if len(models) == 1 else "Models": ", ".join(filter(None, models)),
         "Date": date.today().isoformat(),
@@ -31,13 +31,13 @@ def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, s
         "Command": sections.command,
         "Names": "codes, made under a key, stand for cases and subjects" if sections.pseudonyms else "",
         **digests,
-        "Stated before in": before.name if before and not sections.pseudonyms else "",
-        "SHA-256 of that file": before.digest if before else "",
+        "Stated before in": stated.name if stated and not sections.pseudonyms else "",
+        "SHA-256 of that file": stated.digest if stated else "",
     }
     return {name: value for name, value in lines.items() if value}
 
 
-def said_size(scores: Scores) -> str:
+def size_text(scores: Scores) -> str:
     """Return how many subjects and cases there are, in words."""
     subjects, cases = (scores.table[name].nunique() for name in ("subject", "case"))
     return f"{counted(subjects, 'subject')}, {counted(cases, 'case')}"

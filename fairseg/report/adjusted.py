@@ -113,9 +113,9 @@ def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[flo
     return pd.Categorical(names, categories=levels, ordered=True)
 
 
-def _regression_table(found: pd.DataFrame, overall: Summary) -> Table:
+def _regression_table(gaps: pd.DataFrame, overall: Summary) -> Table:
     rows = []
-    for row in found.to_dict("records"):
+    for row in gaps.to_dict("records"):
         cells = []
         for kind in ("unadjusted", "adjusted"):
             cells.append(Cell(row[kind], row[f"{kind}_low"], row[f"{kind}_high"]))
@@ -146,4 +146,4 @@ def _counts(row: Mapping[Any, Any]) -> str:
 
 def _named(note: str, overall: Summary) -> str:
     """Put a name in place of the id that begins what the statistics note of a group."""
-    return re.sub(r"^group (\d+)(?=:)", lambda found: f"group {overall.names[int(found[1])]}", note)
+    return re.sub(r"^group (\d+)(?=:)", lambda match: f"group {overall.names[int(match[1])]}", note)

@@ -1,4 +1,4 @@
-"""Which groups are compared: what `audit` and `compare` are asked for, checked against the scores."""
+"""Which groups are compared: the arguments of `audit` and `compare`, checked against the scores."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,9 @@ class Analysis:
         groups: the groups.
         reference: id of the reference group, or None: all pairs.
         members: the group of each subject.
-        lost: of each group the subjects with a case that could not be scored, and all; empty if none was.
-        held: whether it is among what is held fixed for the others, so that its own gap is not adjusted.
+        lost: of each group the number of subjects with a case without a score, and of all; empty if there is
+            no such case.
+        held: whether its attribute is held fixed for other groupings; its own gap is then not adjusted.
     """
 
     groups: Groups
@@ -59,7 +60,7 @@ class Analysis:
 
     @property
     def name(self) -> str:
-        """The attributes, as a sentence says them."""
+        """The attributes, as sentences call them."""
         return " and ".join(self.groups.attributes)
 
     @property
@@ -78,7 +79,7 @@ class Analysis:
         return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
-def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
+def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
     """Take folders of masks without their names, and `groups` that name a column or the table of cases.
 
     Raises:
@@ -89,24 +90,24 @@ def audit_as_meant(*given: Any, groups: Any = None, **options: Any) -> Call:
     >>> audit_as_meant({"dice": [0.9], "sex": ["F"]}, groups="sex")[1]
     {'by': 'sex'}
     """
-    arrays = len(given) > 1 and any(map(are_arrays, given[:2]))
-    if len(given) > 1 and not arrays and all(map(_is_table, given[:2])):
+    arrays = len(args) > 1 and any(map(are_arrays, args[:2]))
+    if len(args) > 1 and not arrays and all(map(_is_table, args[:2])):
         raise TypeError("audit takes one table; of two type fairseg.compare({'a': a, 'b': b}, by='sex')")
-    paths = len(given) > 1 and all(isinstance(one, str | Path) for one in given[:2])
-    named = paths and not is_path(given[0])
-    if arrays or (named and ("by" in options or len(given) > 3 or Path(given[0]).is_dir())):
+    paths = len(args) > 1 and all(isinstance(one, str | Path) for one in args[:2])
+    named = paths and not is_path(args[0])
+    if arrays or (named and ("by" in options or len(args) > 3 or Path(args[0]).is_dir())):
         names = ("predictions", "references", "cohort", "by", "reference")
-        options |= dict(zip(names, given, strict=False))
-        given = given[len(names) :]
+        options |= dict(zip(names, args, strict=False))
+        args = args[len(names) :]
     if options.get("predictions") is not None and (is_path(groups) or isinstance(groups, pd.DataFrame)):
         options.setdefault("cohort", groups)
         groups = None
-    elif isinstance(groups, str) and not is_path(groups) and "by" not in options and len(given) < 2:
+    elif isinstance(groups, str) and not is_path(groups) and "by" not in options and len(args) < 2:
         options["by"], groups = groups, None
-    return given, options if groups is None else options | {"groups": groups}
+    return args, options if groups is None else options | {"groups": groups}
 
 
-def compare_as_meant(*given: Any, **options: Any) -> Call:
+def compare_as_meant(*args: Any, **options: Any) -> Call:
     """Take scores one after another, or a list of them, for those of models called after their files.
 
     Raises:
@@ -118,33 +119,31 @@ def compare_as_meant(*given: Any, **options: Any) -> Call:
     ({'model 1': [0.9, 0.8], 'model 2': [0.8, 0.8]},)
     """
 
-    def are_scores(thing: Any) -> bool:
-        vector = "groups" in options and hasattr(thing, "__len__") and not isinstance(thing, str)
-        return vector or _is_table(thing)
+    def are_scores(value: Any) -> bool:
+        vector = "groups" in options and hasattr(value, "__len__") and not isinstance(value, str)
+        return vector or _is_table(value)
 
-    first = given[0] if given else options.get("models", ())
-    parts = (
-        first.values() if isinstance(first, Mapping) else [*given, *first] if type(first) is list else given
-    )
+    first = args[0] if args else options.get("models", ())
+    parts = first.values() if isinstance(first, Mapping) else [*args, *first] if type(first) is list else args
     if folder := next(filter(_is_folder, parts), None):
         raise ValueError(
             f"models must be tables of scores, got the folder {folder}: score each first, fairseg.compare("
             f"{{'a': fairseg.evaluate({str(folder)!r}, 'references', 'groups.csv'), 'b': ...}}, by='sex')"
         )
-    if given and isinstance(given[0], list | tuple) and all(map(are_scores, given[0])):
-        models, rest = list(given[0]), given[1:]
+    if args and isinstance(args[0], list | tuple) and all(map(are_scores, args[0])):
+        models, rest = list(args[0]), args[1:]
     else:
-        number = next((place for place, one in enumerate(given) if not are_scores(one)), len(given))
-        models, rest = list(given[:number]), given[number:]
+        number = next((index for index, one in enumerate(args) if not are_scores(one)), len(args))
+        models, rest = list(args[:number]), args[number:]
     if len(models) < 2:
-        return given, options
-    names = [Path(one).stem if is_path(one) else f"model {place}" for place, one in enumerate(models, 1)]
+        return args, options
+    names = [Path(one).stem if is_path(one) else f"model {index}" for index, one in enumerate(models, 1)]
     names = names if len({*names}) == len(names) else list(map(str, models))
     return (dict(zip(names, models, strict=True)), *rest), options
 
 
-def _is_table(thing: Any) -> bool:
-    return isinstance(thing, pd.DataFrame | Mapping | Scores) or is_path(thing)
+def _is_table(value: Any) -> bool:
+    return isinstance(value, pd.DataFrame | Mapping | Scores) or is_path(value)
 
 
 def check_is_no_folder(scores: Any) -> None:
@@ -156,8 +155,8 @@ def check_is_no_folder(scores: Any) -> None:
         )
 
 
-def _is_folder(thing: Any) -> bool:
-    return isinstance(thing, str | Path) and os.path.isdir(thing)  # noqa: PTH112  (of names too long for a file)
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, str | Path) and os.path.isdir(value)  # noqa: PTH112  (of names too long for a file)
 
 
 def is_vector(by: Any, scores: Any) -> bool:
@@ -192,18 +191,18 @@ def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, st
             "scores and groups must have the same index, got rows in different order or of other names: "
             'align them; in several tables add a column subject: df.reset_index(names="subject")'
         )
-    own = indexes_of(scores)
+    indexes = indexes_of(scores)
     values = scores if table else {metric: as_values(scores)}
-    frame = pd.DataFrame(values) if table or not own else pd.DataFrame(values, index=own[0])
-    given = as_ids(groups)
-    if len(given.ids) != len(frame):
-        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(given.ids)}")
-    if not own and (rows := indexes_of(groups)):
+    frame = pd.DataFrame(values) if table or not indexes else pd.DataFrame(values, index=indexes[0])
+    encoded = as_ids(groups)
+    if len(encoded.ids) != len(frame):
+        raise ValueError(f"scores and groups must have one length, got {len(frame)} and {len(encoded.ids)}")
+    if not indexes and (rows := indexes_of(groups)):
         frame = frame.set_axis(rows[0])
     if name in frame or not is_attribute(name):
         name = f"{name} (given)"
-    levels = pd.Index(given.names or map(str, range(given.num_groups)))
-    codes = pd.Categorical.from_codes(given.ids, categories=levels, ordered=True)
+    levels = pd.Index(encoded.names or map(str, range(encoded.num_groups)))
+    codes = pd.Categorical.from_codes(encoded.ids, categories=levels, ordered=True)
     return frame.assign(**{name: codes}), name
 
 
@@ -216,15 +215,15 @@ def analyses_of(
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:
     """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
-    asked, called = [by, *also], scores.file or "the table"
+    groupings, called = [by, *also], scores.file or "the table"
     if not isinstance(bins, Mapping):
         raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {brief(bins)}")
-    names = [_attributes(one) for one in asked]
-    known = {name for each in names for name in each} | set(adjust)
-    if stray := [name for name in bins if name not in known]:
-        near = did_you_mean(stray[0], known)
-        raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust{near}")
-    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+    names = [_attributes(one) for one in groupings]
+    known_names = {name for each in names for name in each} | set(adjust)
+    if stray := [name for name in bins if name not in known_names]:
+        hint = did_you_mean(stray[0], known_names)
+        raise ValueError(f"bins: attribute {stray[0]!r} is not in by, also or adjust{hint}")
+    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
         raise ValueError(f"also: {' and '.join(twice[0])} is judged already")
     for name in adjust:
         if name in names[0]:
@@ -237,7 +236,7 @@ def analyses_of(
                 "confounder"
             )
     analyses = []
-    for number, (one, attributes) in enumerate(zip(asked, names, strict=True)):
+    for number, (one, attributes) in enumerate(zip(groupings, names, strict=True)):
         check_attributes(attributes, scores.table, f"{'also' if number else 'by'}: {called}")
         if isinstance(one, Groups):
             groups = one
@@ -319,5 +318,5 @@ def strata_ids(
 
 
 def held_fixed(scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]) -> str:
-    """Return what is held fixed, as a sentence says it."""
+    """Return what is held fixed, as sentences call it."""
     return " and ".join(f"{name} (in fifths)" if in_fifths(scores, name, bins) else name for name in adjust)

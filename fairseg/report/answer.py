@@ -1,7 +1,7 @@
 """The answer of an audit in a sentence or two, made from its findings by a template.
 
-What is said is chosen here; the words stand in `answer.txt.j2`. Every sentence names the groups and the
-figures that it rests on.
+This module chooses what is said; the words stand in `answer.txt.j2`. Every sentence names the groups and
+the figures that it rests on.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from fairseg.report.templates import render_text, say
 from fairseg.statistics.findings import Comparison, Finding, Reason, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-# What a reader must know whatever is shown: who is not judged, or has no score.
-_OF_WHO_IS_JUDGED = (
+# A reader must know who is not judged or has no score, whatever is shown.
+_ALWAYS_SAID = (
     ReasonKind.SMALL_GROUP,
     ReasonKind.UNKNOWN_GROUP,
     ReasonKind.MISSING_SCORES,
@@ -38,7 +38,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     lead = leading_finding(result, comparisons)
     facts = judgement.facts_of(analysis.name, result.structures[0])
     judged = [fact.group for fact in facts if fact.judged]
-    # Not those of the comparisons: a group that fails may be the only one that is large enough to be judged.
+    # Of all facts, not of those in comparisons: the group that fails may be the only one that is judged.
     failing = [fact for fact in judgement.facts if fact.attribute == analysis.name and fact.fails]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
     # For every group the model is shown to fail, those too small to be judged as well.
@@ -77,7 +77,7 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
     by, low, high = finding.disadvantage.positive()
     write = numbers.score if finding.endpoint is Endpoint.TYPICAL else numbers.points_of
-    apart = value[better] - value[worse]
+    difference = value[better] - value[worse]
     return {
         "endpoint": finding.endpoint.name,
         "hardest": hardest_name(result, finding.structure),
@@ -87,8 +87,8 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
         "better": better,
         "value_worse": value[worse],
         "value_better": value[better],
-        # Medians may lie the other way round than the typical difference; then they are no proof of it.
-        "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(apart, 3) > 0,
+        # Medians may lie the other way round than the typical difference, and then do not support it.
+        "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(difference, 3) > 0,
         "by": write(by, apart=[finding.margin]),
         "limits": numbers.span(low, high, write, apart=(0.0, finding.margin, -finding.margin)),
         "times": finding.times_subjects,
@@ -97,27 +97,26 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
 
 
 def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Finding | None:
-    """Return the shown finding to speak of first.
-
-    Overall before a structure; then the one that exceeds its margin most.
-    """
-    shown = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
-    return min(shown, key=lambda row: telling(row, result), default=None)
+    """Return the shown finding to begin with: an overall one if there is any, farthest beyond its margin."""
+    findings = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
+    return min(findings, key=lambda row: telling(row, result), default=None)
 
 
 def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
-    """Return what else is shown of the pair that the leading finding is of."""
+    """Return the other shown findings on the pair of the leading one."""
     if lead is None:
         return []
     pair = (lead.first, lead.second)
-    found = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
-    # Among many equal scores a shift may be shown that is of no size.
-    slight = [one for one in found if one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0]
-    return [finding for finding in found if finding is not lead and finding not in slight][:3]
+    findings = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
+    # Among many equal scores a shift of size 0 may be shown.
+    slight = [
+        one for one in findings if one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0
+    ]
+    return [finding for finding in findings if finding is not lead and finding not in slight][:3]
 
 
 def _other_way(comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:
-    """Return the leading finding with strata held fixed, or without, where that is not shown."""
+    """Return the leading finding with strata held fixed, or without where it has them, unless it is shown."""
     same = (lead.first, lead.second, lead.structure, lead.endpoint, not lead.adjusted)
     for row in (row for one in comparisons for row in one.findings):
         if (row.first, row.second, row.structure, row.endpoint, row.adjusted) != same or row.shown:
@@ -133,8 +132,8 @@ def _other_way(comparisons: Sequence[Comparison], lead: Finding) -> dict[str, An
 
 
 def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str) -> list[str]:
-    """Return what else stands in the way of a green verdict, each in words, once."""
-    found = [
+    """Return the other reasons against a green verdict, each in words, once."""
+    reasons = [
         reason
         for one in comparisons
         if one.verdict in (Verdict.OPEN, Verdict.GAP)
@@ -142,16 +141,16 @@ def _reasons(result: Audited, comparisons: Sequence[Comparison], attribute: str)
         if reason.kind is not ReasonKind.MARGIN
         and (reason.kind is not ReasonKind.MEANS or _tells(reason, one))
     ]
-    if floors := [reason for reason in found if reason.kind is ReasonKind.FLOOR]:
-        place = found.index(floors[0])  # a group below the floor stands in each of its comparisons
-        found = [reason for reason in found if reason.kind is not ReasonKind.FLOOR]
-        found.insert(place, _floors(result, floors))
+    if floors := [reason for reason in reasons if reason.kind is ReasonKind.FLOOR]:
+        position = reasons.index(floors[0])  # a group below the floor stands in each of its comparisons
+        reasons = [reason for reason in reasons if reason.kind is not ReasonKind.FLOOR]
+        reasons.insert(position, _floors(result, floors))
     facts = {"title": result.scores.spoken_title, "overall": result.structures[0], "options": result.options}
     adjust = result.held_fixed
     texts = [
         say("reason", one=one, adjust=adjust, by=_by(one, result), **facts)
-        for one in (*result.judgement.reasons[attribute], *found)
-        if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _OF_WHO_IS_JUDGED
+        for one in (*result.judgement.reasons[attribute], *reasons)
+        if result.judgement.verdicts[attribute] is Verdict.OPEN or one.kind in _ALWAYS_SAID
     ]
     return list(dict.fromkeys(texts))[:3]
 
@@ -164,7 +163,7 @@ def _by(reason: Reason, result: Audited) -> str:
 
 
 def _tells(reason: Reason, comparison: Comparison) -> bool:
-    """Return whether means tell what the rows of a comparison do not: a difference, or all there is."""
+    """Return whether means say what the rows of a comparison do not: a difference, or the only reason."""
     assert reason.difference is not None
     alone = all(one.kind is ReasonKind.MEANS for one in comparison.reasons)
     return alone or (reason.difference.low > 0 and not comparison.shown)
@@ -173,7 +172,7 @@ def _tells(reason: Reason, comparison: Comparison) -> bool:
 def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:
     """Return one reason of all groups that the model is not shown to serve well enough, the worst first.
 
-    A group stands there once: with the scores over all structures, or else with its worst structure.
+    Each group stands there once: with its scores over all structures, or else with its worst structure.
     """
     overall = result.structures[0]
     facts = sorted(
@@ -195,5 +194,5 @@ def _widest(result: Audited, comparisons: Sequence[Comparison]) -> dict[str, Any
         if finding.attribute == attribute and (finding.first, finding.second) in pairs
         if finding.verdict is Verdict.OPEN and not finding.inside
     ]
-    far = max(rows, key=lambda finding: finding.times_subjects, default=None)
-    return None if far is None else spoken(far, result)
+    widest = max(rows, key=lambda finding: finding.times_subjects, default=None)
+    return None if widest is None else spoken(widest, result)

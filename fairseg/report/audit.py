@@ -31,13 +31,13 @@ from fairseg.report.analyses import (
 )
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
-from fairseg.report.beside import Beside, beside
 from fairseg.report.card import card_of, other_answers
 from fairseg.report.findings_table import groups_table
 from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
+from fairseg.report.side_findings import SideFindings, side_findings
 from fairseg.report.tables import grid
 from fairseg.report.templates import as_sentence
 from fairseg.scoring.arrays import Arrays, Folders
@@ -89,13 +89,14 @@ class AuditResult(Audited):
         Raises:
             ValueError: the folder cannot be written.
         """
-        return save_report(self, self._beside, Path(folder), figures=figures)
+        return save_report(self, self._side_findings, Path(folder), figures=figures)
 
     def model_card(self) -> str:
         """Return a model card in Hugging Face's form with what was found: Markdown below YAML.
 
-        It has the sentences of the page, how they came about, and the tables of groups and comparisons. What
-        the model is for, its authors add. Write it to `README.md` beside the weights, or take its sections.
+        It has the sentences of the page, how the groups were compared, and the tables of groups and
+        comparisons. The authors add what the model is for. Write it to `README.md` beside the weights, or
+        take its sections.
         """
         return model_card(self, self.notes)
 
@@ -103,15 +104,15 @@ class AuditResult(Audited):
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside the answer, one line each.
 
-        Doubled subjects, units, what lacks; then what other metrics and clinical measures show, and whether
-        the verdict hangs on choices; then how the table was read.
+        First doubled subjects, units and what is missing; then what other metrics and clinical measures show,
+        and whether the verdict hangs on choices; then how the table was read.
         """
         table = map(as_sentence, self.scores.table_notes)
-        return (*first_notes(self), *self._beside.sentences, *table)
+        return (*first_notes(self), *self._side_findings.sentences, *table)
 
     @cached_property
-    def _beside(self) -> Beside:
-        return beside(self)
+    def _side_findings(self) -> SideFindings:
+        return side_findings(self)
 
     def __str__(self) -> str:
         return self.sentence
@@ -219,8 +220,8 @@ def audit(
     check_is_no_folder(scores)
     if groups is None and is_vector(by, scores):
         by, groups = None, by
-    asked, options, sections = as_stated(locals())
-    by, metric = asked.pop("by"), asked.pop("metric")
+    question, options, sections = as_stated(locals())
+    by, metric = question.pop("by"), question.pop("metric")
     if groups is not None:
         scores, by = with_groups(scores, by, groups, metric)
     if by is None and scores is None:
@@ -246,15 +247,17 @@ def audit(
             predictions, references, cohort, metric=metric, metrics=list(metrics), **of_masks
         )
         names = TableOptions()
-    elif given := next((name for name, value in of_masks.items() if value is not None), None):
-        raise ValueError(f"{given} is of masks: give predictions, references and cohort with it, not scores")
+    elif stray := next((name for name, value in of_masks.items() if value is not None), None):
+        raise ValueError(f"{stray} is of masks: give predictions, references and cohort with it, not scores")
     elif any(folder is not None for folder in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric, options=names)
     if by is None:
-        there = listed(checked.attributes, 20) or "none"
-        raise ValueError(f"by must name the attribute whose levels are the groups; the scores have {there}")
-    return judge_scores(checked, by, **asked, options=options, sections=sections)
+        names_there = listed(checked.attributes, 20) or "none"
+        raise ValueError(
+            f"by must name the attribute whose levels are the groups; the scores have {names_there}"
+        )
+    return judge_scores(checked, by, **question, options=options, sections=sections)
 
 
 def judge_scores(
@@ -268,7 +271,7 @@ def judge_scores(
     options: JudgeOptions | None = None,
     sections: ReportSections | None = None,
 ) -> AuditResult:
-    """Judge scores that are checked: `audit`'s own work, for callers that have `Scores` and options."""
+    """Judge checked scores: what `audit` does once it has `Scores` and options."""
     options, sections = options or JudgeOptions(), sections or ReportSections()
     if sections.preregistered is not None:
         sections.preregistered.check_metric(scores.title)

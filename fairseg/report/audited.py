@@ -57,7 +57,7 @@ class Audited:
 
     @cached_property
     def held_fixed(self) -> str:
-        """What is held fixed, as a sentence says it."""
+        """What is held fixed, as sentences call it."""
         return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
 
     @cached_property
@@ -66,7 +66,7 @@ class Audited:
         return self._summarized(self.analyses[0])
 
     def summaries(self, analysis: Analysis) -> list[Summary]:
-        """Return those of a grouping, from the overall scores and the structures that were judged."""
+        """Return the summaries of a grouping, from the overall scores and the structures that were judged."""
         return self.first_summaries if analysis is self.analyses[0] else self._summarized(analysis)
 
     def _summarized(self, analysis: Analysis) -> list[Summary]:
@@ -76,7 +76,7 @@ class Audited:
 
     @cached_property
     def turned(self) -> set[tuple[str, str, str]]:
-        """The pairs without a reference whose first group is behind in the typical case."""
+        """Pairs (attribute, first, second) without a reference whose first group is behind typically."""
         free = {one.name for one in self.analyses if one.reference is None}
         return {
             (one.attribute, one.first, one.second)
@@ -85,7 +85,7 @@ class Audited:
         }
 
     def as_named(self, row: Finding) -> Finding:
-        """Return a finding as tables and charts say it: its second group against its first.
+        """Return a finding as tables and charts show it: its second group against its first.
 
         Where there is no reference, the group that is behind in the typical case is named first, so that a
         pair has one name and one sign all over the page.
@@ -167,12 +167,12 @@ class Audited:
 def finding_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     """Return findings as a table; verdicts, the last column, stay members of `Verdict`."""
     table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
-    # Where pyarrow is installed, pandas takes members of an enumeration of texts for bare text.
+    # With pyarrow installed, pandas turns members of an enumeration of texts into plain text.
     return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
 
 
 def with_sign(findings: pd.DataFrame, macro: str) -> pd.DataFrame:
-    """Return findings as a file has them: verdicts as text, and what the sign says of whom."""
+    """Return findings as a file has them: verdicts as text, and a column that explains the sign."""
     pairs = list(zip(findings["first"], findings["second"], strict=True))
     texts = {pair: say(macro, first=pair[0], second=pair[1]) for pair in dict.fromkeys(pairs)}
     return findings.astype({"verdict": str}).assign(sign=[texts[pair] for pair in pairs])

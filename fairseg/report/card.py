@@ -41,11 +41,11 @@ class Card:
 
 def card_of(result: Audited, notes: Sequence[str]) -> Card:
     """Return the card of an audit, with notes below its tables: verdict, sentence, groups, comparisons."""
-    first, *others = result.analyses
+    first, *other_analyses = result.analyses
     headline, *details = answer_lines(result, first)
     further = [
         Markup("{} {}").format(badge(result.judgement.verdicts[one.name]), text)
-        for one, text in zip(others, other_answers(result), strict=True)
+        for one, text in zip(other_analyses, other_answers(result), strict=True)
     ]
     return Card(
         result.verdict.css_class,

@@ -32,9 +32,9 @@ class Clinical:
         measures: of each subject, as from `clinical_measures`.
         page_table: the same for the page.
         missing: who lacks which measures, one sentence each.
-        sentences: which measures are biased.
+        sentences: which measures are biased, one sentence each.
         notes: what is missing.
-        doubt: that the phases seem to be swapped; "" if they do not.
+        doubt: a sentence if the phases seem to be swapped, else "".
     """
 
     table: pd.DataFrame
@@ -66,14 +66,14 @@ def clinical_section(
     subjects = overall.subjects
     ids = dict(zip(subjects["subject"].astype(str), subjects["group"].tolist(), strict=True))
     agreed = agreement(measures, ids, len(overall.groups))
-    found = agreed.table
-    large = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
+    table = agreed.table
+    judged_ids = {subject: group if group in overall.judged else -1 for subject, group in ids.items()}
     return Clinical(
-        table=found.assign(group=[overall.groups.name(group) for group in found["group"]]),
+        table=table.assign(group=[overall.groups.name(group) for group in table["group"]]),
         measures=measures.table,
-        page_table=_page_table(found, overall),
-        missing=missingness_sentences(_missing(found), overall.names, tolerated=tolerated),
-        sentences=bias_sentences(agreement(measures, large, len(overall.groups)).table, overall.names),
+        page_table=_page_table(table, overall),
+        missing=missingness_sentences(_missing(table), overall.names, tolerated=tolerated),
+        sentences=bias_sentences(agreement(measures, judged_ids, len(overall.groups)).table, overall.names),
         notes=[*measures.notes, *agreed.notes],
         doubt=measures.doubt,
     )
@@ -85,14 +85,14 @@ def agreement_charts(clinical: Clinical, pictures: Pictures) -> dict[str, Markup
     return {measure: pictures.agreement(clinical.measures, measure, unit) for measure, unit in units.items()}
 
 
-def _missing(found: pd.DataFrame) -> pd.DataFrame:
-    """Count by group who lacks which measures, as `missingness` does; those that the same lack are one."""
+def _missing(agreed: pd.DataFrame) -> pd.DataFrame:
+    """Count by group who lacks which measures, as `missingness` does; those with equal counts share a row."""
     alike: dict[tuple[int, ...], list[str]] = {}
-    for measure, rows in found.groupby("measure", sort=False):
+    for measure, rows in agreed.groupby("measure", sort=False):
         alike.setdefault((*rows["n"], *rows["missing"]), []).append(str(measure))
     tables = []
     for measures in alike.values():
-        rows = found[found["measure"] == measures[0]]
+        rows = agreed[agreed["measure"] == measures[0]]
         p, test = count_test(rows[["n", "missing"]].to_numpy().T)
         n = rows["n"] + rows["missing"]
         about = {"kind": MEASURE, "attribute": both(measures), "p": p, "test": test}
@@ -102,7 +102,7 @@ def _missing(found: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([one.assign(p_holm=p) for one, p in zip(tables, corrected, strict=True)])
 
 
-def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def bias_sentences(agreed: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Return which measures are biased to a group's disadvantage, one sentence each.
 
     These are ejection fractions that are biased in some group, since treatment hangs on them, and every
@@ -111,20 +111,20 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     is named in at most 5 of 100 cohorts; they are wider than those of `agreement`, and say so.
 
     Args:
-        found: from `agreement`, of the groups that are judged.
+        agreed: from `agreement`, of the groups that are judged.
         names: of the groups, in the order of their ids.
 
     >>> row = {"measure": "LVEF", "unit": "%", "n": 30, "p_bias_differs": 0.004}
-    >>> found = pd.DataFrame([
+    >>> agreed = pd.DataFrame([
     ...     {**row, "group": 0, "bias": -0.4, "sd": 3.0}, {**row, "group": 1, "bias": -6.1, "sd": 4.0},
     ... ])
-    >>> bias_sentences(found, ["White", "Black"])
+    >>> bias_sentences(agreed, ["White", "Black"])
     ['LVEF, prediction minus reference (%): Black \N{MINUS SIGN}6.1 (...); White ... The biases differ
     between the groups (p = 0.004 after Holm).']
     """
     from scipy.stats import t as student  # noqa: PLC0415  (slow to import)
 
-    known = found[(found["n"] > 1) & found["sd"].notna()]
+    known = agreed[(agreed["n"] > 1) & agreed["sd"].notna()]
     fractions = int(known["measure"].str.endswith("EF").sum())
     sentences = []
     measures = [rows for _, rows in known.groupby("measure", sort=False)]
@@ -132,10 +132,11 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     for rows, p in zip(measures, corrected, strict=True):
         measure, differ = str(rows["measure"].iloc[0]), p < _SIGNIFICANT
         together = fractions if measure.endswith("EF") else len(rows)
-        far = student.ppf(1 - _SIGNIFICANT / 2 / together, rows["n"] - 1) * rows["sd"] / np.sqrt(rows["n"])
-        if not differ and not (measure.endswith("EF") and (rows["bias"].abs() > far).any()):
+        quantile = student.ppf(1 - _SIGNIFICANT / 2 / together, rows["n"] - 1)
+        half_width = quantile * rows["sd"] / np.sqrt(rows["n"])
+        if not differ and not (measure.endswith("EF") and (rows["bias"].abs() > half_width).any()):
             continue
-        limits = rows.assign(low=rows["bias"] - far, high=rows["bias"] + far)
+        limits = rows.assign(low=rows["bias"] - half_width, high=rows["bias"] + half_width)
         ordered = limits.sort_values("bias", key=abs, ascending=False, kind="stable").to_dict("records")
         groups = [{**row, "name": names[row["group"]]} for row in ordered]
         unit = rows["unit"].iloc[0]
@@ -144,22 +145,22 @@ def bias_sentences(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
     return sentences
 
 
-def _page_table(found: pd.DataFrame, overall: Summary) -> Table:
+def _page_table(agreed: pd.DataFrame, overall: Summary) -> Table:
     heads = ("n", "Bias", "Limits of agreement", "Mean absolute error", "p (biases differ)")
     rows = []
     last = ""
-    for row in found.to_dict("records"):
+    for row in agreed.to_dict("records"):
         measure = f"{row['measure']} ({row['unit']})"
-        new = measure != last
+        is_first = measure != last
         name = f"{measure}, {overall.names[int(row['group'])]}"
         rows.append(
             (
-                Heading(name, "rule" if last and new else ""),
+                Heading(name, "rule" if last and is_first else ""),
                 Cell(row["n"], kind="count"),
                 Cell(row["bias"], row["bias_low"], row["bias_high"], kind="tenth"),
                 numbers.span(row["lower_limit"], row["upper_limit"], numbers.tenth),
                 Cell(row["mean_absolute_error"], kind="tenth"),
-                Cell(row["p_bias_differs"], kind="p") if new else "",
+                Cell(row["p_bias_differs"], kind="p") if is_first else "",
             )
         )
         last = measure

@@ -16,7 +16,7 @@ from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 MOST_GAPS = 40  # rows of a chart of gaps
-_MOST_ROWS = 300  # of all findings on a page, which no reader goes through; findings.csv has them all
+_MOST_ROWS = 300  # of all findings on a page; nobody reads more, and findings.csv has them all
 ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
@@ -57,10 +57,10 @@ def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
 
 
 def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table:
-    """Return the findings that a verdict rests on: all overall ones of an attribute, and others shown.
+    """Return the findings that a verdict rests on: all overall ones of an attribute and other shown ones.
 
-    Those with strata held fixed are among them. Of many comparisons those that show most come first, the
-    first with all overall findings and each other with one; the rest is left to `findings_table`.
+    Those with strata held fixed are among them. Of many comparisons the most telling come first: the first
+    with all its overall findings, each other with one; the rest stands in `findings_table`.
 
     Args:
         result: of an audit.
@@ -70,24 +70,20 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
     comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
     judged = [one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]
     several = len(comparisons) > 1
-    found = [
+    of_pairs = [
         [row for row in one.findings if row.shown or row.structure == result.structures[0]]
         for one in sorted(judged, key=lambda one: ORDER.index(one.verdict))
     ]
-    if sum(map(len, found)) > most and len(found) > 1:
-        leading = [min(rows, key=lambda row: telling(row, result)) for rows in found]
-        order = sorted(range(len(found)), key=lambda place: telling(leading[place], result))
-        # Of the pair that says most, all endpoints, as the answer speaks of them.
-        first = [
-            row
-            for row in found[order[0]]
-            if row is leading[order[0]] or row.structure == result.structures[0]
-        ]
-        found = [first, *([leading[place]] for place in order[1:])][: max(1, most + 1 - len(first))]
-    kept = [row for rows in found for row in rows]
+    if sum(map(len, of_pairs)) > most and len(of_pairs) > 1:
+        # The answer speaks of all endpoints of the pair that says most.
+        leading = [(min(rows, key=lambda row: telling(row, result)), rows) for rows in of_pairs]
+        (lead, rows), *others = sorted(leading, key=lambda pair: telling(pair[0], result))
+        first = [row for row in rows if row is lead or row.structure == result.structures[0]]
+        of_pairs = [first, *([row] for row, _ in others)][: max(1, most + 1 - len(first))]
+    findings = [row for rows in of_pairs for row in rows]
     lines = []
     last: tuple[str, str] | None = None
-    for row in map(result.as_named, kept):
+    for row in map(result.as_named, findings):
         pair = (row.first, row.second)
         name = (
             f"{row.second} against {row.first}: {row.endpoint}" if several else str(row.endpoint).capitalize()
@@ -95,19 +91,19 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
-        rule = "rule" if last and pair != last and len(kept) > len(found) else ""
+        rule = "rule" if last and pair != last and len(findings) > len(of_pairs) else ""
         lines.append((Heading(name, rule), _verdict(row), _difference(row)))
         last = pair
     of = "" if several or last is None else f" of {last[1]}"
     head = f"Disadvantage{of}"
-    left_out = len(judged) - len(found)
+    left_out = len(judged) - len(of_pairs)
     note = say("about_endpoints", options=result.options, left_out=left_out)
     caption = f"Comparisons by {analysis.name}"
     return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
 
 
 def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
-    """Return what ranks the finding first that says most: shown, overall, and far beyond its margin."""
+    """Return a key by which the most telling finding comes first: shown, overall, far beyond its margin."""
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
     size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
     return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
@@ -115,8 +111,8 @@ def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
 
 def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:
     """Return findings in their order; of too many those that say most."""
-    kept = {id(row) for row in sorted(rows, key=lambda row: telling(row, result))[:most]}
-    return [row for row in rows if id(row) in kept]
+    most_telling_ids = {id(row) for row in sorted(rows, key=lambda row: telling(row, result))[:most]}
+    return [row for row in rows if id(row) in most_telling_ids]
 
 
 def findings_table(result: Audited) -> Table:
@@ -124,11 +120,11 @@ def findings_table(result: Audited) -> Table:
 
     Of more than 300 those that say most, in their order.
     """
-    found = result.judgement.findings
+    findings = result.judgement.findings
     heads = ("Verdict", "Subjects", "Named first", "Other", "Disadvantage", "p", "p (page)")
     rows = []
     several = len(result.analyses) > 1
-    for row in map(result.as_named, most_telling(found, result, _MOST_ROWS)):
+    for row in map(result.as_named, most_telling(findings, result, _MOST_ROWS)):
         name = f"{row.structure}: {row.second} against {row.first}: {row.endpoint}"
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:
@@ -142,9 +138,9 @@ def findings_table(result: Audited) -> Table:
         "about_findings",
         alpha=result.options.alpha,
         level=result.judgement.alpha_star,
-        left_out=len(found) - len(rows),
+        left_out=len(findings) - len(rows),
     )
-    caption = "Every finding" if len(rows) == len(found) else "Findings that say most"
+    caption = "Every finding" if len(rows) == len(findings) else "Findings that say most"
     return Table.of(caption, heads, rows, corner="Structure: groups: endpoint", note=note, tall=True)
 
 
@@ -163,10 +159,10 @@ def subgroup_table(result: Audited) -> Table:
 
 
 def hardest_name(result: Audited, structure: str) -> str:
-    """Return what the hardest tenth is called: by its true share where equal scores leave nothing near it."""
+    """Return what the hardest tenth is called: by its share where equal scores make that far from a tenth."""
     share = next(fact.hardest for fact in result.judgement.everyone if fact.structure == structure)
-    near = np.isnan(share) or abs(share - HARDEST_SHARE) <= HARDEST_SHARE / 2
-    return "tenth" if near else numbers.percent(share)
+    is_about_tenth = np.isnan(share) or abs(share - HARDEST_SHARE) <= HARDEST_SHARE / 2
+    return "tenth" if is_about_tenth else numbers.percent(share)
 
 
 def _difference(row: Finding) -> Cell:

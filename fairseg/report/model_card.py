@@ -17,8 +17,8 @@ KIND = "model card"
 
 def model_card(result: Audited, notes: Sequence[str]) -> str:
     """Return the card: verdict and sentences as on the page, how they came about, groups and comparisons."""
-    first, *others = [_answer(result, one) for one in result.analyses]
-    parts = [first, *map(markdown, notes), *others]
+    first, *further = [_answer(result, one) for one in result.analyses]
+    parts = [first, *map(markdown, notes), *further]
     tables = [table(result, one) for one in result.analyses for table in (groups_table, endpoints_table)]
     text = render_text(
         "model_card.md.j2",

@@ -1,4 +1,4 @@
-"""What a reader must know of the scores: doubled, left out, missing more often in a group, too few."""
+"""What a reader must know of the scores: subjects that are doubled, left out or too few, missing values."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from fairseg.statistics.missingness import missingness_sentences
 from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios, uneven_cases
 from fairseg.statistics.verdicts import Endpoint
 
-_FEW_GROUPS = 8  # of more, those alone are named that lost a case
+_FEW_GROUPS = 8  # of more groups only those that lost a case are named
 
 
 def first_notes(result: Audited) -> list[str]:
@@ -52,18 +52,18 @@ def first_notes(result: Audited) -> list[str]:
 
 
 def _of_unknown_group(result: Audited) -> str:
-    """Return how those are served who are in no group, for nobody judges them."""
+    """Return how the model serves those who are in no group, since no verdict covers them."""
     first, score = result.analyses[0], result.common.overall
     names = subject_names(result.scores)
-    left = np.isin(names, first.members.unknown) & ~np.isnan(score)
+    unknown = np.isin(names, first.members.unknown) & ~np.isnan(score)
     return say(
         "unknown_group",
         attribute=" or ".join(first.groups.attributes),
         number=len(first.members.unknown),
-        scored=int(left.sum()),
+        scored=int(unknown.sum()),
         title=result.scores.spoken_title,
-        median=float(np.median(score[left])) if left.any() else np.nan,
-        failing=int((score[left] < result.options.failure_threshold).sum()),
+        median=float(np.median(score[unknown])) if unknown.any() else np.nan,
+        failing=int((score[unknown] < result.options.failure_threshold).sum()),
         threshold=result.options.failure_threshold,
     )
 
@@ -97,7 +97,7 @@ def skipped_note(scores: Scores, analysis: Analysis) -> list[str]:
 
 
 def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
-    """Return what looks wrong in the scores: one subject under several names, units, groups that overlap.
+    """Return what looks wrong in the scores: a subject under several names, mixed units, overlapping groups.
 
     Args:
         scores: of a model.
@@ -146,10 +146,10 @@ def reconciled(result: Audited, overall: Summary) -> list[str]:
     p_values = dict(zip([*overall.names, None], figures, strict=True))
     sentences = []
     for row in result.judgement.findings:
-        plain = (
+        is_typical = (
             row.endpoint is Endpoint.TYPICAL and row.structure == result.structures[0] and not row.adjusted
         )
-        if not plain or row.attribute != result.analyses[0].name or np.isnan(row.p_adjusted):
+        if not is_typical or row.attribute != result.analyses[0].name or np.isnan(row.p_adjusted):
             continue
         p = p_values[None] if len(overall.groups) == 2 else p_values.get(row.second, np.nan)
         starred = p < 0.05
@@ -179,8 +179,8 @@ def _lacking(table: pd.DataFrame) -> str:
     fewer = table[
         table.groupby("case")["label"].transform("size") < len(labels)
     ]  # a label stands once a case
-    for case, found in fewer.groupby("case", sort=False)["label"]:
-        missing = labels.keys() - set(found)
+    for case, labels_of_case in fewer.groupby("case", sort=False)["label"]:
+        missing = labels.keys() - set(labels_of_case)
         lacking[case] = [label for label in labels if label in missing]
     if not lacking:
         return ""
@@ -196,8 +196,8 @@ def _shared(overall: Summary) -> str:
     shared = overall.shared
     if not shared:
         return ""
-    who = f"{counted(len(shared), 'subject')} {'is' if len(shared) == 1 else 'are'}"
-    return f"{who} in several groups, counted in each, not judged: {listed(shared)}"
+    subjects_are = f"{counted(len(shared), 'subject')} {'is' if len(shared) == 1 else 'are'}"
+    return f"{subjects_are} in several groups, counted in each, not judged: {listed(shared)}"
 
 
 def _single(overall: Summary) -> str:

@@ -28,7 +28,7 @@ class Overlay:
 
     Attributes:
         picture: an SVG that has the text below as its name.
-        text: case, slice, Dice, and what could not be shown.
+        text: case, slice, Dice, and notes on what is missing.
         dice: mean over the labels, over the whole case; NaN where no label is in either mask.
     """
 
@@ -77,13 +77,13 @@ def overlay(
     scores = count(pair).dice
     score = float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
     pixels, lacking = (None, " No image.") if image is None else read_pixels(image, truth, spacing)
-    plane, where = choose_plane(truth, _structures(truth.voxels, guess.voxels, labels))
-    drawn = np.array(list(_structures(plane.of(truth.voxels), plane.of(guess.voxels), labels)))
-    window = window_around(np.asarray(drawn.any(axis=(0, 1))), plane.spacing)
-    text = f"Case {plain(case)}{where}. Dice {'undefined' if np.isnan(score) else f'{score:.3f}'}"
+    plane, slice_text = choose_plane(truth, _structures(truth.voxels, guess.voxels, labels))
+    masks = np.array(list(_structures(plane.of(truth.voxels), plane.of(guess.voxels), labels)))
+    window = window_around(np.asarray(masks.any(axis=(0, 1))), plane.spacing)
+    text = f"Case {plain(case)}{slice_text}. Dice {'undefined' if np.isnan(score) else f'{score:.3f}'}"
     text += f"{f'; {plain(note)}' if note else ''}.{lacking}"
     scene = None if pixels is None else to_uri(plane.of(pixels)[window])
-    picture = _draw(text, drawn[:, :, window[0], window[1]], plane.spacing, scene)
+    picture = _draw(text, masks[:, :, window[0], window[1]], plane.spacing, scene)
     return Overlay(picture, text, score)
 
 
@@ -107,30 +107,27 @@ def _structures(truth: Voxels, guess: Voxels, labels: LabelMap) -> Iterator[tupl
         yield np.isin(truth, codes) & counts, np.isin(guess, labels.prediction[name]) & counts
 
 
-def _draw(text: str, drawn: Voxels, spacing: tuple[float, float], scene: str | None) -> Markup:
+def _draw(text: str, masks: Voxels, spacing: tuple[float, float], scene: str | None) -> Markup:
     """Return the picture: pixels, and on them the outlines of structures in both masks, bool (L, 2, Y, X)."""
-    rows, columns = drawn.shape[2:]
-    tall, wide = rows * spacing[0], columns * spacing[1]
-    unit = _SIDE / max(tall, wide)
+    rows, columns = masks.shape[2:]
+    height, width = rows * spacing[0], columns * spacing[1]
+    unit = _SIDE / max(height, width)
+    box = {"width": px(width * unit), "height": px(height * unit)}
     parts = []
     if scene is not None:
-        parts.append(
-            tag(
-                "image", href=scene, width=px(wide * unit), height=px(tall * unit), preserveAspectRatio="none"
-            )
-        )
+        parts.append(tag("image", href=scene, **box, preserveAspectRatio="none"))
     for side, css in enumerate(("truth", "guess")):
-        for at, masks in enumerate(drawn):
-            if line := _outline(masks[side], (spacing[0] * unit, spacing[1] * unit)):
+        for structure, of_structure in enumerate(masks):
+            if line := _outline(of_structure[side], (spacing[0] * unit, spacing[1] * unit)):
                 parts.append(tag("path", d=line, class_="under"))
-                parts.append(tag("path", d=line, class_=css, stroke=_color(at)))
+                parts.append(tag("path", d=line, class_=css, stroke=_color(structure)))
     return tag(
         "svg",
         *parts,
         class_="overlay",
         role="img",
         aria_label=text,
-        viewBox=f"0 0 {px(wide * unit)} {px(tall * unit)}",
+        viewBox=f"0 0 {box['width']} {box['height']}",
     )
 
 

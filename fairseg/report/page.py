@@ -13,12 +13,11 @@ from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 from fairseg.report import charts
-from fairseg.report.about import about, said_size
+from fairseg.report.about import about, size_text
 from fairseg.report.adjusted import adjust
 from fairseg.report.analyses import Analysis
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited, with_sign
-from fairseg.report.beside import Beside
 from fairseg.report.card import card_of
 from fairseg.report.clinical import agreement_charts
 from fairseg.report.cohort_table import cohort_page_table, parts_table
@@ -26,6 +25,7 @@ from fairseg.report.findings_table import findings_table, groups_table, subgroup
 from fairseg.report.notes import first_notes, method, notes_on
 from fairseg.report.overlays import overlay_legend
 from fairseg.report.pictures import Pictures, gap_charts, with_largest_gaps, with_tables
+from fairseg.report.side_findings import SideFindings
 from fairseg.report.small_groups import shrunken_table
 from fairseg.report.summary_table import summaries_to_csv, summary_table
 from fairseg.report.tables import Table, to_latex, to_markdown
@@ -48,7 +48,7 @@ FILES = (
 )
 
 
-def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool = False) -> Path:
+def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: bool = False) -> Path:
     """Write the report of an audit into a folder, and return the page's path.
 
     Written are `report.html` (self-contained); `findings.csv` (every comparison and endpoint, unrounded, with
@@ -61,7 +61,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
 
     Args:
         result: of an audit.
-        beside: what is found beside its verdict.
+        side: what is found beside its verdict.
         folder: made if needed.
         figures: draw them too, for papers and slides, which takes about as long as all else.
 
@@ -79,7 +79,7 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
     tables = [summary_table(one) for one in summaries]
     facts = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
     files: dict[str, str | bytes] = {
-        PAGE: _page(result, beside, analyses, cohort, tables, notes),
+        PAGE: _page(result, side, analyses, cohort, tables, notes),
         "summary.csv": summaries_to_csv(summaries),
         "summary.md": to_markdown(tables),
         "summary.tex": to_latex(tables),
@@ -92,12 +92,12 @@ def save_report(result: Audited, beside: Beside, folder: Path, *, figures: bool 
         "cohort.md": to_markdown([cohort]),
         "cohort.tex": to_latex([cohort]),
     }
-    if beside.clinical is not None:
-        files["clinical.csv"] = csv_files.to_csv(beside.clinical.table)
+    if side.clinical is not None:
+        files["clinical.csv"] = csv_files.to_csv(side.clinical.table)
     if figures:
         from fairseg.report.paper import figure_files  # noqa: PLC0415  (matplotlib)
 
-        files |= figure_files(result, summaries, beside.sentences)
+        files |= figure_files(result, summaries, side.sentences)
     write_files(folder, files, KIND, stale=OPTIONAL)
     for note in notes:
         logger.warning("%s", note)
@@ -145,7 +145,7 @@ def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
 
 def _page(
     result: Audited,
-    beside: Beside,
+    side: SideFindings,
     analyses: Sequence[list[Summary]],
     cohort: Table,
     tables: Sequence[Table],
@@ -165,12 +165,12 @@ def _page(
         "title": say("title", model=sections.model, by=result.analyses[0].name),
         "about": about(sections, {sections.model: scores}),
         "labels": listed((summary.structure for summary in summaries[1:]), 20),
-        "size": said_size(scores)
+        "size": size_text(scores)
         + ("" if labels == [ONE_LABEL] else f"; {counted(len(labels), 'label')}: {listed(labels, 20)}"),
         "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
         "reference": None if overall.reference is None else overall.names[overall.reference],
         "card": card_of(result, first_notes(result)),
-        "beside": beside.sentences,
+        "side_sentences": side.sentences,
         "gaps": gap_charts(result),
         "method": method(result),
         "parts_of_groups": [
@@ -190,8 +190,8 @@ def _page(
             if one.structure in result.structures[1:]
         ],
         "findings": findings_table(result),
-        "sensitivity": beside.sensitivity,
-        "secondary": beside.secondary,
+        "sensitivity": side.sensitivity,
+        "secondary": side.secondary,
         "shrunken": [table for one in analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
@@ -204,8 +204,8 @@ def _page(
         "others": [_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
         "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
-        "clinical": beside.clinical,
-        "agreement": {} if beside.clinical is None else agreement_charts(beside.clinical, pictures),
+        "clinical": side.clinical,
+        "agreement": {} if side.clinical is None else agreement_charts(side.clinical, pictures),
         "notes": [*scores.notes, *notes],
         "score": overall.score,
         "moved": result.common.moved,

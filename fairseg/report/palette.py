@@ -91,5 +91,5 @@ def marker(group: int) -> Any:
 
 def css_variables(*, dark: bool) -> str:
     """Return the colours of the groups as the custom properties of a page."""
-    pairs = {"reference": REFERENCE} | {f"c{place}": pair for place, pair in enumerate(GROUPS)}
+    pairs = {"reference": REFERENCE} | {f"c{index}": pair for index, pair in enumerate(GROUPS)}
     return " ".join(f"--{name}: {pair[dark]};" for name, pair in pairs.items())

@@ -31,24 +31,24 @@ from fairseg.scoring.summary import Summary
 from fairseg.statistics.verdicts import Endpoint
 
 _WIDE = 92  # letters of a line
-_BELOW = 0.115  # where the method begins, of the height of the sheet
-_LEVEL_NAMES = 6  # groups, of more of which the names stand upright
-_GAP_ROW = 0.022  # of the same, which a row of the chart of gaps needs
+_BELOW = 0.115  # of the height of the sheet: where the method begins
+_LEVEL_NAMES = 6  # groups; the names of more stand upright
+_GAP_ROW = 0.022  # of the height of the sheet, for a row of the chart of gaps
 
 
 @rc_context(STYLE)
-def figure_files(result: Audited, summaries: Sequence[Summary], beside: Sequence[str]) -> dict[str, bytes]:
+def figure_files(result: Audited, summaries: Sequence[Summary], sentences: Sequence[str]) -> dict[str, bytes]:
     """Return the figures and the sheet, name -> content.
 
     Args:
         result: of an audit.
-        summaries: those of its first grouping.
-        beside: what is found beside the verdict.
+        summaries: of its first grouping.
+        sentences: on what is found beside the verdict.
     """
     files = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
         "gaps.png": to_png(figure_of(plot_gaps(result))),
-        "report.pdf": to_pdf(report_sheet(result, beside)),
+        "report.pdf": to_pdf(report_sheet(result, sentences)),
     }
     if len(summaries) > 2:  # with a single label both figures would be the same
         rows = {part.structure: part for part in summaries[1:]}
@@ -56,8 +56,8 @@ def figure_files(result: Audited, summaries: Sequence[Summary], beside: Sequence
     return files
 
 
-def report_sheet(result: Audited, beside: Sequence[str]) -> Figure:
-    """Return the sheet as a figure, with the first of what is found beside the verdict."""
+def report_sheet(result: Audited, sentences: Sequence[str]) -> Figure:
+    """Return the sheet as a figure, with the first sentences on what is found beside the verdict."""
     first = result.analyses[0]
     with rc_context(STYLE):
         figure = Figure(figsize=(8.27, 11.69))
@@ -68,19 +68,19 @@ def report_sheet(result: Audited, beside: Sequence[str]) -> Figure:
         top = _text(figure, answer(result, first), top, size=10.5)
         for table, most in ((groups_table(result, first), 8), (endpoints_table(result, first), 8)):
             top = _table(figure, table, top - 0.012, most)
-        for note in [*first_notes(result)[:3], *beside][:4]:
+        for note in [*first_notes(result)[:3], *sentences][:4]:
             top = _text(figure, note, top - 0.006, size=8)
         bottom = _BELOW + 0.08
         room = max(0.08, top - 0.02 - bottom)
-        tall = min(0.24, room)
-        boxes = figure.add_axes((0.1, bottom + room - tall, 0.32, tall))
+        height = min(0.24, room)
+        boxes = figure.add_axes((0.1, bottom + room - height, 0.32, height))
         plot_boxes(result, boxes)
         if len(boxes.get_xticks()) > _LEVEL_NAMES:
             boxes.tick_params(axis="x", labelsize=6, labelrotation=90)
         most = int(room / _GAP_ROW)
         typical = sum(row.endpoint is Endpoint.TYPICAL for row in result.judgement.findings)
-        tall = min(room, _GAP_ROW * (min(most, typical) + 1))
-        gaps = figure.add_axes((0.68, bottom + room - tall, 0.26, tall))
+        height = min(room, _GAP_ROW * (min(most, typical) + 1))
+        gaps = figure.add_axes((0.68, bottom + room - height, 0.26, height))
         plot_gaps(result, gaps, most=most)
         gaps.tick_params(labelsize=7)
         gaps.set_xlabel(gaps.get_xlabel().replace(": ", ":\n", 1), fontsize=7)

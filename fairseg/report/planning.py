@@ -309,29 +309,29 @@ def _planned(
         )
         return worse, better
 
-    found = plans(of_first, of_second)
+    plans_of_pair = plans(of_first, of_second)
     if not pilot:
-        return PlannedPair(first, second, *found)
+        return PlannedPair(first, second, *plans_of_pair)
     limits = [
         pilot_limits(of_first, of_second, plan, seed=seed) if plan.n_second and plan.difference > 0 else None
-        for plan in found
+        for plan in plans_of_pair
     ]
-    return PlannedPair(first, second, *found, limits=(limits[0], limits[1]))
+    return PlannedPair(first, second, *plans_of_pair, limits=(limits[0], limits[1]))
 
 
-def _check_assumptions(scores: Any, endpoint: str, **given: float | None) -> None:
+def _check_assumptions(scores: Any, endpoint: str, **assumptions: float | None) -> None:
     """Raise unless there are scores, or the assumptions that this endpoint needs and no others."""
-    stated = [name for name, value in given.items() if value is not None]
+    stated = [name for name, value in assumptions.items() if value is not None]
     if scores is not None:
         if stated:
             raise ValueError(f"{listed(stated)}: assumptions stand in place of scores, give one of the two")
         return
     needed = ["failure_rate"] if endpoint == "failures" else ["median", "iqr"]
     if stated != needed:
-        other = "; for failures say endpoint='failures'" if stated == ["failure_rate"] else ""
+        hint = "; for failures say endpoint='failures'" if stated == ["failure_rate"] else ""
         raise ValueError(
             f"without scores, plan needs {' and '.join(needed)} for endpoint {endpoint!r}, "
-            f"got {listed(stated) or 'none'}{other}"
+            f"got {listed(stated) or 'none'}{hint}"
         )
 
 

@@ -90,8 +90,8 @@ def plot_gaps(
     result: Audited, ax: Axes | None = None, *, endpoint: Endpoint = Endpoint.TYPICAL, most: int = MOST_GAPS
 ) -> Axes:
     """Draw the findings of an endpoint with their limits, and the margin within which they do not matter."""
-    found = [row for row in result.judgement.findings if row.endpoint is endpoint]
-    rows = list(map(result.as_named, most_telling(found, result, most)))
+    findings = [row for row in result.judgement.findings if row.endpoint is endpoint]
+    rows = list(map(result.as_named, most_telling(findings, result, most)))
     fixed = f", {result.held_fixed} held fixed"
     several = len(result.structures) > 1
     names = [
@@ -114,9 +114,9 @@ def plot_gaps(
     name_rows(ax, ticks)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     label = say("gap_axis", endpoint=endpoint.name, title=result.scores.title)
-    ax.set_xlabel(
-        label if len(rows) == len(found) else f"{label}\n(the {len(rows)} of {len(found)} that say most)"
-    )
+    if len(rows) < len(findings):
+        label += f"\n(the {len(rows)} of {len(findings)} that say most)"
+    ax.set_xlabel(label)
     return ax
 
 
@@ -127,16 +127,16 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
         ValueError: the scores have no sizes.
     """
     summary = result.first_summaries[0]
-    found = sizes(result.scores.table, summary)
-    if found is None:
+    measured = sizes(result.scores.table, summary)
+    if measured is None:
         raise ValueError(f"scores must have the column {VOXELS[1]} or {VOLUMES[1]}, have neither")
     ax = ax or new_axes(5.2, 3.6)
-    size, unit = found
+    size, unit = measured
     score, ids = (summary.subjects[name].to_numpy() for name in (result.scores.metrics[0], "group"))
     for group, name in enumerate(summary.names):
-        own = ids == group
+        x, y = size[ids == group], score[ids == group]
         shade = color(group, summary.reference)
-        ax.plot(size[own], score[own], marker(group), color=shade, alpha=0.75, mew=0, label=plain(name))
+        ax.plot(x, y, marker(group), color=shade, alpha=0.75, mew=0, label=plain(name))
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.0, 0.4)))
     ax.xaxis.set_major_formatter(LogFormatter())
@@ -168,15 +168,15 @@ def plot_overall(summary: Summary) -> Figure:
     metrics = [name for name in METRICS if name in summary.subjects]
     names = [_wrapped(name) for name in summary.names]
     slot = max(0.8, 0.095 * max(len(line) for lines in names for line in lines) + 0.1)
-    turned = len(names) * slot > _PANEL
-    turn: dict[str, Any] = {}
+    slanted = len(names) * slot > _PANEL
+    rotation: dict[str, Any] = {}
     left, below = 0.75, 0.17 * max(map(len, names)) + 0.4
-    if turned:
+    if slanted:
         names = [[cut(name)] for name in summary.names]
         longest = max(len(name) for (name,) in names) + 8  # and n
         slot = min(0.5, _PANEL / len(names))
         angle = 60 if slot > 0.25 else 90
-        turn = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"}
+        rotation = {"rotation": angle, "ha": "right", "va": "center", "rotation_mode": "anchor"}
         below = 0.075 * longest * math.sin(math.radians(angle)) + 0.3
         left = max(left, 0.075 * longest * math.cos(math.radians(angle)) - slot / 2)
         slot = min(slot, (_PANEL + 0.75 - left) / len(names))
@@ -186,10 +186,10 @@ def plot_overall(summary: Summary) -> Figure:
         )
         for ax, metric in zip(axes, metrics, strict=True):
             _panel(ax, summary, metric)
-            form = "{} (n={})" if turned else "{}\nn={}"
+            form = "{} (n={})" if slanted else "{}\nn={}"
             sizes = [part.size for part in _values(summary, metric)]
             ticks = [form.format("\n".join(lines), n) for lines, n in zip(names, sizes, strict=True)]
-            ax.set_xticks(range(len(names)), ticks, fontsize=9, parse_math=False, **turn)
+            ax.set_xticks(range(len(names)), ticks, fontsize=9, parse_math=False, **rotation)
             ax.set_ylabel(summary.title(metric))
             ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.grid(axis="y", color=GRID, lw=0.7)
@@ -217,8 +217,8 @@ def plot_rows(rows: Mapping[str, Summary], metric: str) -> Figure:
             above=0.24 * math.ceil(number / columns) + 0.15,
         )
         for row, summary in enumerate(rows.values()):
-            places = [row + step * (place - (number - 1) / 2) for place in range(number)]
-            draw_boxes(ax, summary, metric, places, 0.75 * step, "horizontal")
+            positions = [row + step * (code - (number - 1) / 2) for code in range(number)]
+            draw_boxes(ax, summary, metric, positions, 0.75 * step, "horizontal")
             values = _values(summary, metric)
             if reference is not None and values[reference].size:
                 line = [float(np.median(values[reference]))] * 2
@@ -316,25 +316,25 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
 
 
 def draw_boxes(
-    ax: Axes, summary: Summary, metric: str, places: Sequence[float], width: float, orientation: Any
+    ax: Axes, summary: Summary, metric: str, positions: Sequence[float], width: float, orientation: Any
 ) -> None:
     """Draw a box for each group with subjects enough, and upright ones with a point a subject."""
     values = _values(summary, metric)
-    shown = [number for number, part in enumerate(values) if part.size >= _FEWEST]
+    boxed = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
     fills = [fill(group, summary.reference) for group in range(len(values))]
     ax.set_axisbelow(True)
     if orientation == "vertical":
-        _draw_points(ax, values, places, width)
+        _draw_points(ax, values, positions, width)
     else:
-        for place, part, shade in zip(places, values, fills, strict=True):
+        for position, part, shade in zip(positions, values, fills, strict=True):
             if 0 < part.size < _FEWEST:
-                ax.plot(part, [place] * part.size, "o", ms=5, mfc=shade, mec=INK, mew=0.8, zorder=3)
-    if not shown:
+                ax.plot(part, [position] * part.size, "o", ms=5, mfc=shade, mec=INK, mew=0.8, zorder=3)
+    if not boxed:
         return
     boxes = ax.boxplot(
-        [values[number] for number in shown],
-        positions=[places[number] for number in shown],
+        [values[number] for number in boxed],
+        positions=[positions[number] for number in boxed],
         widths=width,
         orientation=orientation,
         manage_ticks=False,
@@ -346,20 +346,20 @@ def draw_boxes(
         boxprops={"edgecolor": INK},
         flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": INK, "alpha": 0.5},
     )
-    for number, box in zip(shown, boxes["boxes"], strict=True):
+    for number, box in zip(boxed, boxes["boxes"], strict=True):
         box.set_facecolor(fills[number])
 
 
-def _draw_points(ax: Axes, values: Sequence[Any], places: Sequence[float], width: float) -> None:
+def _draw_points(ax: Axes, values: Sequence[Any], positions: Sequence[float], width: float) -> None:
     """Draw the subjects of each group, of which there are not too many."""
     # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
-    for place, part in zip(places, values, strict=True):
+    for position, part in zip(positions, values, strict=True):
         if part.size <= _MOST_POINTS:
             jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.62 * width
             large: dict[str, Any] = (
                 {"ms": 4.5, "alpha": 0.8} if part.size < _FEWEST else {"ms": 3, "alpha": 0.45}
             )
-            ax.plot(place + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
+            ax.plot(position + jitter, part, "o", color=INK, mew=0, zorder=3, **large)
 
 
 def _values(summary: Summary, metric: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is judged, and by which margins, stated in a file before the scores are seen."""
+"""A file that states what is judged, and by which margins, before anybody has seen the scores."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from fairseg.scoring.table import title_of
 from fairseg.statistics.judge_options import JudgeOptions
 
 NUMBERS = ("margin", "failure_threshold", "failure_margin", "tail_margin", "min_size", "seed")
-# What a file that leaves one out says.
+# The options of a file that leaves them out.
 DEFAULTS: dict[str, Any] = {
     "by": (),
     "reference": None,
@@ -65,9 +65,9 @@ class Preregistration:
             ValueError: a stated option says another thing than the file.
         """
         for name, expected in self.options.items():
-            told = _plain(name, given[name])
-            is_stated = told != _plain(name, DEFAULTS[name]) if stated is None else name in stated
-            if is_stated and told != _plain(name, expected):
+            value = _plain(name, given[name])
+            is_stated = value != _plain(name, DEFAULTS[name]) if stated is None else name in stated
+            if is_stated and value != _plain(name, expected):
                 option = f"--{name.replace('_', '-')}" if flags else name
                 raise ValueError(
                     f"{option} contradicts {self.name}, which says {json.dumps(expected)}: "
@@ -96,13 +96,13 @@ def read_preregistration(path: str | Path) -> Preregistration:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    found = parse_json(content, f"{path}, as `fairseg plan --write` makes it,")
-    if not isinstance(found, dict):
+    stated = parse_json(content, f"{path}, as `fairseg plan --write` makes it,")
+    if not isinstance(stated, dict):
         raise ValueError(f"{path} must hold an object with the options of an audit")
-    if unknown := [name for name in found if name not in DEFAULTS]:
-        near = did_you_mean(unknown[0], DEFAULTS)
-        raise ValueError(f"{path}: {unknown[0]!r} is none of {', '.join(DEFAULTS)}{near}")
-    values = _checked({**DEFAULTS, **found}, f"{path}: ")
+    if unknown := [name for name in stated if name not in DEFAULTS]:
+        hint = did_you_mean(unknown[0], DEFAULTS)
+        raise ValueError(f"{path}: {unknown[0]!r} is none of {', '.join(DEFAULTS)}{hint}")
+    values = _checked({**DEFAULTS, **stated}, f"{path}: ")
     return Preregistration(path.name, hashlib.sha256(content).hexdigest(), values)
 
 

@@ -1,4 +1,4 @@
-"""Findings beside the verdict: distances and clinical errors, by the same tests, at a level of their own."""
+"""Findings beside the verdict on distances and clinical errors: the same tests, at their own level."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -64,17 +64,17 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     measures = [one for one in measures if np.isfinite(one.values).any()]
     if not measures:
         return None
-    found = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
+    findings = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
     higher = {one.name for one in measures if one.higher_is_better}
     lines = [
         (f"{row.structure}: {row.second} against {row.first}: {row.endpoint}", *_cells(row, higher))
-        for row in map(result.as_named, found)
+        for row in map(result.as_named, findings)
     ]
     heads = ("Verdict", "Subjects", "Named first", "Other", "Difference", "p (these)")
     caption = "Other metrics and clinical errors" if clinical is not None else "Other metrics"
     corner = "Measure: groups: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
-    return Secondary(found, table, [_sentence(row) for row in _to_tell(found)])
+    return Secondary(findings, table, [_sentence(row) for row in _to_tell(findings)])
 
 
 def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
@@ -84,8 +84,8 @@ def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
     # As all over the page, above 0 the group named first, the second of the finding, is worse served; of a
     # signed error, of which no end is worse, its value is the higher.
     second_is_worse = row.structure in better and row.endpoint is Endpoint.TYPICAL
-    found = row.interval, row.equivalence
-    difference, (_, *inner) = found if second_is_worse else (one.negated() for one in found)
+    intervals = row.interval, row.equivalence
+    difference, (_, *inner) = intervals if second_is_worse else (one.negated() for one in intervals)
     values = [
         Cell(value, kind="percent" if share else "score") for value in (row.value_second, row.value_first)
     ]
@@ -99,26 +99,25 @@ def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
     return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
 
 
-def _to_tell(found: Sequence[Finding]) -> list[Finding]:
-    """Return what is shown and of some size, of both definitions of HD95 the first that has it."""
-    told: dict[tuple[str, ...], Finding] = {}
-    for row in found:
+def _to_tell(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings that are shown and not of size 0; of both definitions of HD95 the first with it."""
+    worth_telling: dict[tuple[str, ...], Finding] = {}
+    for row in findings:
         if row.shown and round(abs(row.estimate), 3) > 0:
             measure = row.structure.replace(METRICS[HD95[1]].title, METRICS[HD95[0]].title)
-            told.setdefault((measure, row.first, row.second, row.endpoint), row)
-    return list(told.values())
+            worth_telling.setdefault((measure, row.first, row.second, row.endpoint), row)
+    return list(worth_telling.values())
 
 
 def _sentence(row: Finding) -> str:
     by, low, high = row.interval.positive()
     sides = [(row.first, row.value_first), (row.second, row.value_second)]
-    (larger, most), (other, least) = sides if row.estimate > 0 else sides[::-1]
+    (larger, largest), (smaller, smallest) = sides if row.estimate > 0 else sides[::-1]
     # Of an error that may lie either way the larger is not the worse.
     signed = row.endpoint is Endpoint.TYPICAL and row.worse is None
-    figures = {"by": by, "low": low, "high": high, "signed": signed, "values": (most, least)}
-    return say(
-        "secondary", measure=row.structure, endpoint=row.endpoint.name, larger=larger, other=other, **figures
-    )
+    about = {"measure": row.structure, "endpoint": row.endpoint.name, "larger": larger, "other": smaller}
+    figures = {"by": by, "low": low, "high": high, "signed": signed, "values": (largest, smallest)}
+    return say("secondary", **about, **figures)
 
 
 def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray:
@@ -135,5 +134,5 @@ def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray
 
 
 def _of_subjects(names: list[str], values: "pd.Series[float]") -> np.ndarray:
-    found = values.set_axis(values.index.astype(str)).reindex(names)
-    return np.asarray(found.to_numpy(dtype=np.float64))
+    of_subjects = values.set_axis(values.index.astype(str)).reindex(names)
+    return np.asarray(of_subjects.to_numpy(dtype=np.float64))

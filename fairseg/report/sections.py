@@ -97,18 +97,18 @@ def as_stated(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JudgeOption
     Raises:
         ValueError: as `read_preregistration`, or an option differs from its default and from the file.
     """
-    given = {name: arguments[name] for name in DEFAULTS}
-    if isinstance(given["bins"], Mapping):
-        one_each = {name: (edges,) for name, edges in given["bins"].items() if isinstance(edges, Real)}
-        given["bins"] = {**given["bins"], **one_each}
+    options = {name: arguments[name] for name in DEFAULTS}
+    if isinstance(options["bins"], Mapping):
+        one_each = {name: (edges,) for name, edges in options["bins"].items() if isinstance(edges, Real)}
+        options["bins"] = {**options["bins"], **one_each}
     sections = arguments["sections"] or ReportSections()
     if arguments["preregister"] is not None:
         file = read_preregistration(arguments["preregister"])
-        given, sections = file.settle(given), replace(sections, preregistered=file)
+        options, sections = file.settle(options), replace(sections, preregistered=file)
     if arguments["pseudonyms"]:
         sections = replace(sections, pseudonyms=Pseudonyms.of(arguments["pseudonyms"]))
-    judging = {name: given.pop(name) for name in NUMBERS}
-    given["bins"] = given["bins"] or {}
+    judging = {name: options.pop(name) for name in NUMBERS}
+    options["bins"] = options["bins"] or {}
     for name in ("also", "adjust"):
-        given[name] = (given[name],) if isinstance(given[name], str) else tuple(given[name])
-    return given, JudgeOptions(**judging), sections
+        options[name] = (options[name],) if isinstance(options[name], str) else tuple(options[name])
+    return options, JudgeOptions(**judging), sections

@@ -19,11 +19,11 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What became of the verdict.
+    """The verdict under other choices.
 
     Attributes:
         table: a row a choice: the verdict, the typical gap, and whether the verdict differs.
-        sentence: what a reader must know first; empty if nothing flips.
+        sentence: which choices change the verdict; empty if none does.
     """
 
     table: Table
@@ -47,18 +47,18 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     if result.verdict is Verdict.NOT_JUDGED:
         return None
     page, grouping, sections = result.judgement, result.analyses[0].grouping(), result.sections
-    tried = variants(result.scores, result.common, grouping, result.structures, result.options.min_size)
+    choices = variants(result.scores, result.common, grouping, result.structures, result.options.min_size)
     strata = strata_ids(result.scores, sections.adjust, sections.bins)
-    other = _rows(_other_definition(secondary), result)
-    tried_again = [
+    definitions = _rows(_other_definition(secondary), result)
+    verdicts = [
         *_as_judged(result),
-        *judge_variants(page, tried, [grouping], strata=strata),
+        *judge_variants(page, choices, [grouping], strata=strata),
         *judge_centres(page, result.common.overall, grouping),
     ]
-    judged = _rows(tried_again, result)
-    rows = [(name, *cells) for name, cells, _ in (*judged, *other)]
+    judged = _rows(verdicts, result)
+    rows = [(name, *cells) for name, cells, _ in (*judged, *definitions)]
     flips = [(name, flip) for name, _, flip in judged if flip is not None]
-    others = [(name, cells[0].text) for name, cells, flip in other if flip is not None]
+    definition_flips = [(name, cells[0].text) for name, cells, flip in definitions if flip is not None]
     pairs = [one for one in page.comparisons if one.attribute == grouping.name]
     alone = len(pairs) == 1 and pairs[0].verdict is result.verdict  # else each pair has its own
     caption = f"The verdict by {grouping.name} under other choices"
@@ -67,18 +67,18 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     heads = ("Verdict", "Typical gap", "Changes")
     table = Table.of(caption, heads, rows, corner="Choice", note=note, tall=True)
     sentences = [say("flips", flips=flips, number=len(judged) - 1, alone=alone)] if flips else []
-    sentences += [say("other_definition", flips=others)] if others else []
+    sentences += [say("other_definition", flips=definition_flips)] if definition_flips else []
     return Sensitivity(table, " ".join(sentences))
 
 
 def _as_judged(result: Audited) -> list[VariantVerdict]:
     used = " and ".join(result.common.used) if result.common.dropped else "structures"
     name = f"as judged: mean over {used}, a missed one is 0" if len(result.structures) > 1 else "as judged"
-    found = []
+    verdicts = []
     for one in (one for one in result.judgement.comparisons if one.attribute == result.analyses[0].name):
         gap = one.findings[0].estimate if one.findings else np.nan
-        found.append(VariantVerdict(name, one.attribute, one.first, one.second, one.verdict, False, gap))
-    return found
+        verdicts.append(VariantVerdict(name, one.attribute, one.first, one.second, one.verdict, False, gap))
+    return verdicts
 
 
 def _other_definition(secondary: Sequence[Finding]) -> list[VariantVerdict]:
@@ -91,47 +91,47 @@ def _other_definition(secondary: Sequence[Finding]) -> list[VariantVerdict]:
         }
         for name in HD95
     )
-    found = []
+    verdicts = []
     for key in (key for key in largest if key in pooled):
-        one, other = largest[key], pooled[key]
-        what = "typical case" if one.endpoint is Endpoint.TYPICAL else "hardest tenth"
-        name = f"HD95, {what}: pooled (medpy), not the larger direction"
-        flips = one.verdict is not other.verdict
-        found.append(
-            VariantVerdict(name, one.attribute, one.first, one.second, other.verdict, flips, -other.estimate)
+        row = pooled[key]
+        endpoint = "typical case" if row.endpoint is Endpoint.TYPICAL else "hardest tenth"
+        name = f"HD95, {endpoint}: pooled (medpy), not the larger direction"
+        flips = row.verdict is not largest[key].verdict
+        verdicts.append(
+            VariantVerdict(name, row.attribute, row.first, row.second, row.verdict, flips, -row.estimate)
         )
-    return found
+    return verdicts
 
 
 def _rows(
-    found: list[VariantVerdict], result: Audited
+    verdicts: list[VariantVerdict], result: Audited
 ) -> list[tuple[str, list[Cell], VariantVerdict | None]]:
     """Return a row a choice, with the pairs named as all over the page."""
-    found = [
+    verdicts = [
         replace(one, first=one.second, second=one.first, estimate=-one.estimate)
         if (one.attribute, one.first, one.second) in result.turned
         else one
-        for one in found
+        for one in verdicts
     ]
-    names = dict.fromkeys(one.variant for one in found)
-    return [_row(name, [one for one in found if one.variant == name]) for name in names]
+    names = dict.fromkeys(one.variant for one in verdicts)
+    return [_row(name, [one for one in verdicts if one.variant == name]) for name in names]
 
 
-def _row(name: str, found: list[VariantVerdict]) -> tuple[str, list[Cell], VariantVerdict | None]:
+def _row(name: str, verdicts: list[VariantVerdict]) -> tuple[str, list[Cell], VariantVerdict | None]:
     """Return the verdict of a choice and of which of several pairs it is, its gap, and how many flip.
 
     It is the worst of those that flip, else of all: those that fail first, then the widest of those with a
     gap, as in the card. The last is it again if it flips.
     """
-    flipped = [one for one in found if one.flips and one.verdict is not Verdict.NOT_JUDGED]
+    flipped = [one for one in verdicts if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = min(
-        flipped or found, key=lambda each: (ORDER.index(each.verdict), -abs(np.nan_to_num(each.estimate)))
+        flipped or verdicts, key=lambda each: (ORDER.index(each.verdict), -abs(np.nan_to_num(each.estimate)))
     )
     text = one.verdict.label.capitalize()
-    if len({(each.first, each.second) for each in found}) > 1:
+    if len({(each.first, each.second) for each in verdicts}) > 1:
         text += f": {one.second} against {one.first}"
     verdict = Cell(text, css=one.verdict.css_class)
-    of_pair = [each.estimate for each in found if (each.first, each.second) == (one.first, one.second)]
+    of_pair = [each.estimate for each in verdicts if (each.first, each.second) == (one.first, one.second)]
     gap = max(of_pair, key=lambda value: abs(np.nan_to_num(value)))
-    changes = Cell(f"in {len(flipped)} of {len(found)}" if flipped else "no")
+    changes = Cell(f"in {len(flipped)} of {len(verdicts)}" if flipped else "no")
     return name, [verdict, Cell(gap), changes], one if flipped else None

@@ -68,12 +68,12 @@ class Cell:
             return self.below
         kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
         write = partial(numbers.span, write=numbers.KINDS[kind], apart=(0.0, *self.apart))
-        found = f"({write(self.low, self.high)})"
+        text = f"({write(self.low, self.high)})"
         if self.inner is None:
-            return found
+            return text
         margin, (low, high) = max(self.apart), self.inner
         only_inner = max(-low, high) <= margin < max(-self.low, self.high)
-        return f"{found}, 90%: {write(low, high)}" if only_inner else found
+        return f"{text}, 90%: {write(low, high)}" if only_inner else text
 
     @property
     def empty(self) -> bool:
@@ -203,7 +203,7 @@ class Table:
         blocks = [[*range(len(kinds))]]
         if len(kinds) > most:
             blocks = [
-                [place for place, _ in part] for _, part in groupby(enumerate(kinds), lambda one: one[1])
+                [column for column, _ in part] for _, part in groupby(enumerate(kinds), lambda one: one[1])
             ]
         parts = []
         for block in blocks:
@@ -213,15 +213,15 @@ class Table:
 
     def part(self, columns: Sequence[int]) -> "Table":
         """Return some of the columns, and of the rows those that have a figure there."""
-        cells = [tuple(row[place] for place in columns) for row in self.cells]
-        kept = [any(cell.text != numbers.NONE for cell in row) for row in cells]
-        if not any(kept):
-            kept = [True] * len(cells)
+        cells = [tuple(row[column] for column in columns) for row in self.cells]
+        has_figure = [any(cell.text != numbers.NONE for cell in row) for row in cells]
+        if not any(has_figure):
+            has_figure = [True] * len(cells)
         return replace(
             self,
-            columns=tuple(self.columns[place] for place in columns),
-            rows=tuple(heading for heading, has in zip(self.rows, kept, strict=True) if has),
-            cells=tuple(row for row, has in zip(cells, kept, strict=True) if has),
+            columns=tuple(self.columns[column] for column in columns),
+            rows=tuple(heading for heading, has in zip(self.rows, has_figure, strict=True) if has),
+            cells=tuple(row for row, has in zip(cells, has_figure, strict=True) if has),
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from fairseg.report import numbers, palette
 @cache
 def environment(*, html: bool) -> Environment:
     """Return the templates of all rooms that have pages, with the writers of numbers as filters."""
-    made = Environment(
+    templates = Environment(
         loader=ChoiceLoader(
             [PackageLoader("fairseg", room) for room in ("report", "experiment", "understanding", "checking")]
         ),
@@ -28,8 +28,8 @@ def environment(*, html: bool) -> Environment:
         trim_blocks=html,
         lstrip_blocks=html,
     )
-    made.tests["search"] = lambda text, pattern: re.search(pattern, str(text)) is not None
-    made.filters |= {
+    templates.tests["search"] = lambda text, pattern: re.search(pattern, str(text)) is not None
+    templates.filters |= {
         "listed": listed,
         "counted": counted,
         "p": p_text,
@@ -39,14 +39,14 @@ def environment(*, html: bool) -> Environment:
         "options_whole": options_whole,
     }
     for name in ("score", "shift", "percent", "points_of", "tenth", "hundredth", "p_value"):
-        made.filters[name] = getattr(numbers, name)
-    made.globals |= {
+        templates.filters[name] = getattr(numbers, name)
+    templates.globals |= {
         "span": numbers.span,
         "tenth": numbers.tenth,
         "css_variables": palette.css_variables,
         "version": __version__,
     }
-    return made
+    return templates
 
 
 def render_page(template: str, **values: object) -> str:

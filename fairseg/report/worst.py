@@ -55,11 +55,11 @@ def worst_cases(
     )
     sizes = VoxelSizes.of(masks.spacing, lowest)
     file_names = {case if pseudonyms is None else pseudonyms.code(case): case for case in predicted}
-    found = []
+    pictures = []
     failed: dict[str, list[str]] = {}
     for group in present[:_MOST]:
         cases = of_case[[groups[case] == group for case in of_case.index]].dropna().sort_values()
-        drawn: list[Overlay] = []
+        overlays: list[Overlay] = []
         for case in cases.index[:each]:
             worst = say("worst_structure", label=lowest.loc[case, "label"], dice=lowest.loc[case, "dice"])
             file_name = file_names.get(str(case))
@@ -69,19 +69,19 @@ def worst_cases(
                 files = true[file_name], predicted[file_name]
                 image = None if masks.images is None else find_image(masks.images, file_name)
                 draw = partial(overlay, str(case), *files, image=image, note=worst, spacing=sizes[str(case)])
-                drawn.append(draw(_shown(codes, files, scores.labels)))
+                overlays.append(draw(_shown(codes, files, scores.labels)))
             except (ValueError, OSError) as error:
                 logger.warning("case %s cannot be drawn: %s", case, error)
                 reason = str(error) if pseudonyms is None else "the log of the run says why"
                 failed.setdefault(reason, []).append(str(case))
-        if drawn:
-            found.append((overall.names[group], drawn))
-    return found, failed
+        if overlays:
+            pictures.append((overall.names[group], overlays))
+    return pictures, failed
 
 
 def _shown(codes: LabelMap, files: Sequence[Path], names: Sequence[str]) -> LabelMap:
     """Return the structures of these names; without any named, the values that the masks have."""
     if not codes.reference:
-        found = np.union1d(*(np.unique(read_labels(file).voxels) for file in files))
-        codes = codes.of_values(int(value) for value in found if value > 0 and value != codes.ignore)
+        values = np.union1d(*(np.unique(read_labels(file).voxels) for file in files))
+        codes = codes.of_values(int(value) for value in values if value > 0 and value != codes.ignore)
     return codes.only(names)

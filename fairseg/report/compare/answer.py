@@ -1,6 +1,6 @@
 """The answer of a comparison: a sentence or two for each model, harm before praise.
 
-What is said is chosen here from the findings; the words are the macro `gains` of `sentences.txt.j2`.
+This module chooses from the findings what is said; the words are the macro `gains` of `sentences.txt.j2`.
 """
 
 from functools import partial
@@ -34,8 +34,8 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
     pair = model.pair_of(model.decisive)
     row = None if pair is None else pair.telling
-    said = None if row is None else spoken_row(row, result)
-    where = row.structure if row is not None and model.verdict in AGAINST else None
+    told_row = None if row is None else spoken_row(row, result)
+    told_structure = row.structure if row is not None and model.verdict in AGAINST else None
     few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
     reference = result.analyses[0].grouping().reference_name
     return say(
@@ -50,7 +50,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         failing=_failing(model, result.judgement.structures[0]),
         harm=[spoken_harm(one) for one in _worst(model)],
         losses=_losses(model, result),
-        row=said,
+        row=told_row,
         left=None if pair is None or row is pair.typical else _gap_left(pair, result),
         favour=(favour := _favour(model, row, result)),
         rose=[] if favour else _rose(model, pair, row, result),
@@ -58,9 +58,9 @@ def model_answer(result: Compared, model: ModelGains) -> str:
         held_itself=pair is not None and pair.attribute in {one.name for one in result.analyses if one.held},
         held=result.held_fixed,
         within=_within_strata(result, pair, row),
-        changes=[] if pair is None else _changes(model, pair, result, where),
+        changes=[] if pair is None else _changes(model, pair, result, told_structure),
         others=_others(model, pair, row, result),
-        reasons=_reasons(model, pair, said, result),
+        reasons=_reasons(model, pair, told_row, result),
         unjudged=_unjudged(model, pair, result.judgement.structures[0]),
         reference=reference if reference in few else None,
     )
@@ -69,24 +69,26 @@ def model_answer(result: Compared, model: ModelGains) -> str:
 def _unjudged(model: ModelGains, pair: PairGains | None, overall: str) -> list[str]:
     """Return the groups too small to be judged, each with how many have scores, and are harmed by the model.
 
-    What stands among the reasons of the pair that is spoken of is not said again.
+    A group that stands among the reasons of the pair that is spoken of is not named again.
     """
     spoken = model.verdict in (Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
     reasons = () if pair is None or not spoken else pair.reasons
-    said = {one.group for one in reasons if one.kind is GainReasonKind.SMALL_GROUP_FAILS}
-    found = []
+    told_groups = {one.group for one in reasons if one.kind is GainReasonKind.SMALL_GROUP_FAILS}
+    texts_of_groups = []
     for one in (one for one in model.unjudged if one.structure is None):
         texts = [f"{one.n} of {one.size} with both scores"] if one.n < one.size else []
-        own = [each for each in model.changes if (each.attribute, each.group) == (one.attribute, one.group)]
-        worst = max(own, key=lambda each: (each.net_harmed, each.structure == overall), default=None)
-        if worst is not None and worst.net_harmed > 0 and one.group not in said:
+        changes = [
+            each for each in model.changes if (each.attribute, each.group) == (one.attribute, one.group)
+        ]
+        worst = max(changes, key=lambda each: (each.net_harmed, each.structure == overall), default=None)
+        if worst is not None and worst.net_harmed > 0 and one.group not in told_groups:
             texts.append(say("small_group", change=worst, overall=overall))
-        found.append(f"{one.group} ({'; '.join(texts)})" if texts else one.group)
-    return found
+        texts_of_groups.append(f"{one.group} ({'; '.join(texts)})" if texts else one.group)
+    return texts_of_groups
 
 
 def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
-    """Return a row as sentences say it: who was behind, who gained more, and by how much."""
+    """Return a row as sentences tell it: who was behind, who gained more, and by how much."""
     write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
     behind = row.second if row.gap_before.sign >= 0 else row.first
     now_behind = row.second if row.gap_after.sign >= 0 else row.first
@@ -121,7 +123,7 @@ def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
 
 
 def spoken_harm(row: HarmRow) -> dict[str, Any]:
-    """Return a row of harm as sentences say it."""
+    """Return a row of harm as sentences tell it."""
     return {
         "group": row.group,
         "structure": row.structure,
@@ -137,7 +139,7 @@ def spoken_harm(row: HarmRow) -> dict[str, Any]:
 
 
 def _abs(interval: Interval, write: Any, margin: float = 0.0) -> str:
-    """Write an interval whose estimate is turned to be positive."""
+    """Write an interval, negated if its estimate is below 0."""
     one = interval.negated() if interval.estimate < 0 else interval
     return numbers.with_limits(*one, write, apart=(0.0, margin, -margin))
 
@@ -147,11 +149,11 @@ def _shown(change: Interval) -> int:
     return int(change.low > 0) - int(change.high < 0)
 
 
-def _within_strata(result: Compared, pair: PairGains | None, said: GainRow | None) -> dict[str, Any] | None:
-    """Return the gains within strata, in the endpoint that is spoken of; None if there are none, or said."""
-    if pair is None or said is None or said.adjusted:
+def _within_strata(result: Compared, pair: PairGains | None, told: GainRow | None) -> dict[str, Any] | None:
+    """Return the gains within strata in the endpoint that is told; None without any, or if told already."""
+    if pair is None or told is None or told.adjusted:
         return None
-    row = pair.within_strata(said)
+    row = pair.within_strata(told)
     return None if row is None else spoken_row(row, result)
 
 
@@ -167,25 +169,24 @@ def _worst(model: ModelGains) -> list[HarmRow]:
 
 
 def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
-    """Return where a model fails, and then the baseline: at most three places each, overall first.
+    """Return where a model fails, then where the baseline does: at most three entries each, overall first.
 
-    Everyone is named once where all groups fail.
+    Where all groups fail, "everyone" stands once in their place.
     """
     groups = {one.group for one in model.changes if one.n and one.attribute == model.primary}
-    found = []
+    failures = []
     for one in sorted(model.failing, key=lambda one: one.structure != overall):
-        place = (one.baseline, one.structure)
-        fail = {
-            each.group for each in model.failing if each.group and (each.baseline, each.structure) == place
-        }
-        whole = any(not each.group and (each.baseline, each.structure) == place for each in model.failing)
+        key = (one.baseline, one.structure)
+        fail = {each.group for each in model.failing if each.group and (each.baseline, each.structure) == key}
+        whole = any(not each.group and (each.baseline, each.structure) == key for each in model.failing)
         everyone = whole and bool(groups) and groups <= fail and not model.unknown
         if one.group and everyone:
             continue
-        who = one.group or ("everyone" if everyone else "all subjects together")
+        label = one.group or ("everyone" if everyone else "all subjects together")
         facts = {name: getattr(one, name) for name in ("baseline", "structure", "median", "failures", "n")}
-        found.append({"who": who, **facts})
-    return [one for side in (False, True) for one in [each for each in found if each["baseline"] == side][:3]]
+        failures.append({"who": label, **facts})
+    of_model, of_baseline = ([one for one in failures if one["baseline"] == side] for side in (False, True))
+    return [*of_model[:3], *of_baseline[:3]]
 
 
 def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
@@ -214,7 +215,7 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
 
 
 def _median_change(change: GroupChange) -> dict[str, Any]:
-    """Return what the median subject gained, and whether that is the other way than the balance of all."""
+    """Return what the median subject gained, and whether its sign differs from that of the typical change."""
     mixed = (
         sign(change.median_change) != sign(change.change.estimate) and abs(change.change.estimate) >= _LEAST
     )
@@ -222,8 +223,8 @@ def _median_change(change: GroupChange) -> dict[str, Any]:
 
 
 def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, result: Compared) -> list[str]:
-    """Return what else speaks against the model: other structures of a pair, and other attributes."""
-    found = [
+    """Return what else is against the model: other structures of a pair, and other attributes."""
+    rows = [
         one
         for one in (() if pair is None or pair.verdict not in AGAINST else pair.rows)
         if one.verdict in AGAINST and one.endpoint is Endpoint.TYPICAL and one is not row
@@ -235,23 +236,23 @@ def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, resu
     ]
     return [
         say("against", row=spoken_row(one, result), verdict=one.verdict.label)
-        for one in (*found[:2], *elsewhere)
+        for one in (*rows[:2], *elsewhere)
     ]
 
 
 def _reasons(
-    model: ModelGains, pair: PairGains | None, said: dict[str, Any] | None, result: Compared
+    model: ModelGains, pair: PairGains | None, told_row: dict[str, Any] | None, result: Compared
 ) -> list[str]:
-    """Return what stands against a greener verdict of a pair, each in words, once, beside what is said."""
+    """Return the reasons against a greener verdict of a pair that are not told yet, each in words, once."""
     texts, overall = [], result.judgement.structures[0]
     changes: dict[tuple[str, str | None, str | None], GroupChange] = {
         (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
     }
     for one in () if pair is None else pair.reasons:
         about_group = one.kind is not GainReasonKind.DROPPED_STRUCTURE
-        # The limits of a row are told with it, those of a group's own change where the row is within margins.
+        # A row comes with its limits; those of a group's own change are told where the row is within margins.
         told_with_row = one.kind is GainReasonKind.REMAINING_MARGIN and not (
-            said is not None and said["slight"]
+            told_row is not None and told_row["slight"]
         )
         if told_with_row or (one.group is None and about_group):
             continue
@@ -269,26 +270,27 @@ def _reasons(
         by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
         mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
         typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
-        other = None if one.beside is None else _other_pair(model, one, result)
+        other_pair = None if one.beside is None else _other_pair(model, one, result)
         apart = (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN)
         ahead = _ahead(pair, one, result) if one.kind in apart else None
         if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
             by = _abs(change.lowest, numbers.score)
-        # What is said already, or speaks for what is said.
-        if said is not None and (
-            (mean and said["endpoint"] != "TYPICAL" and mean["gained"] == said["gained"])
-            or (typical and said["endpoint"] == "TYPICAL")
+        # These are told already, or support what is told.
+        if told_row is not None and (
+            (mean and told_row["endpoint"] != "TYPICAL" and mean["gained"] == told_row["gained"])
+            or (typical and told_row["endpoint"] == "TYPICAL")
         ):
             continue
-        told = {"mean": mean, "typical": typical, "pair": other, "ahead": ahead}
-        texts.append(say("gain_reason", one=one, change=change, by=by, **told, **facts))
+        related = {"mean": mean, "typical": typical, "pair": other_pair, "ahead": ahead}
+        texts.append(say("gain_reason", one=one, change=change, by=by, **related, **facts))
     return list(dict.fromkeys(texts))[:3]
 
 
 def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
-    """Say whether other reasons tell of the same lost subjects, so that they are not told of twice.
+    """Return whether other reasons tell of the same lost subjects, so that they are not told twice.
 
-    Where every structure lacks as many as overall, that tells of them; where only some do, these do.
+    Where every structure lacks as many as overall, the reason on overall tells of them; else those of the
+    structures do.
 
     Args:
         dropped: subjects that were lost overall, then of each structure.
@@ -305,7 +307,7 @@ def _gap_left(pair: PairGains, result: Compared) -> dict[str, Any] | None:
 
 
 def _favour(model: ModelGains, row: GainRow | None, result: Compared) -> list[dict[str, Any]]:
-    """Return what is shown for a model over all structures, where another row speaks against it."""
+    """Return what is shown for a model over all structures, where another row is against it."""
     if row is None or model.verdict not in AGAINST:
         return []
     rows = [
@@ -323,27 +325,27 @@ def _rose(
 ) -> list[dict[str, Any]]:
     """Return the groups that are shown to have gained over all structures, where a row is against a model.
 
-    Those whose changes are told beside the row are left out.
+    Groups whose changes are told with the row are left out.
     """
     if pair is None or row is None or model.verdict not in AGAINST:
         return []
     overall, margin = result.judgement.structures[0], result.options.margin
     told = {pair.first, pair.second} if row.structure == overall else set()
-    if model.verdict is Verdict.LESS_FAIR:  # what the better served gained is what speaks against it
+    if model.verdict is Verdict.LESS_FAIR:  # the gain of the better served is what is against the model
         told.add(row.favoured)
-    found = []
+    gains = []
     for one in model.changes:
         if (one.attribute, one.structure) != (model.decisive, overall) or one.group in told or not one.judged:
             continue
         for gain, least, mean in ((one.change, margin / 2, False), (one.mean_change, margin, True)):
             if gain.low > 0 and gain.estimate >= least:
-                found.append({"group": one.group, "by": _abs(gain, numbers.score), "mean": mean})
+                gains.append({"group": one.group, "by": _abs(gain, numbers.score), "mean": mean})
                 break
-    return found[:3]
+    return gains[:3]
 
 
 def _other_pair(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
-    """Return the row of another pair as sentences say it, and whether its gap was the largest, and is."""
+    """Return the row of another pair as sentences tell it, and whether its gap was and is the largest."""
     at = (reason.structure, reason.endpoint)
     pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute]
     rows = [
@@ -359,7 +361,7 @@ def _other_pair(model: ModelGains, reason: GainReason, result: Compared) -> dict
 
 
 def _ahead(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
-    """Return than whom a group was ahead or behind, in the mean or a share, by how much, and now."""
+    """Return whom a group was ahead of or behind in the mean or a share, and by how much, before and now."""
     rows = () if pair is None else pair.rows
     at = (reason.structure, reason.endpoint, False)
     row = next(one for one in rows if (one.structure, one.endpoint, one.adjusted) == at)
@@ -377,18 +379,18 @@ def _ahead(pair: PairGains | None, reason: GainReason, result: Compared) -> dict
 
 
 def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
-    """Return who typically gained more in a structure, than whom, and by how much."""
+    """Return who typically gained more than whom in a structure, and by how much."""
     spoken = spoken_row(_typical_row(pair, reason), result)
     return {"gained": spoken["gained"], "other": spoken["other"], "by": spoken["gain"]}
 
 
 def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
-    """Return who gained more in the mean, than whom, by how much, and whether that is less than typically."""
+    """Return who gained more than whom in the mean, by how much, and whether that is less than typically."""
     row = _typical_row(pair, reason)
     assert row.mean_gain is not None
-    who = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
+    order = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
     less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
-    return {"gained": who[0], "other": who[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
+    return {"gained": order[0], "other": order[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
 
 
 def _typical_row(pair: PairGains | None, reason: GainReason) -> GainRow:
@@ -400,8 +402,8 @@ def _typical_row(pair: PairGains | None, reason: GainReason) -> GainRow:
 def _changes(
     model: ModelGains, pair: PairGains, result: Compared, structure: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return what became of both groups of a pair, in the typical case; None: over all structures."""
-    found, margin = [], result.options.margin
+    """Return the typical change of both groups of a pair in a structure; None: over all structures."""
+    changes, margin = [], result.options.margin
     for group in (pair.first, pair.second):
         change = next(
             (
@@ -413,7 +415,7 @@ def _changes(
             None,
         )
         if change is not None and change.judged:
-            found.append(
+            changes.append(
                 {
                     "group": group,
                     "shown": _shown(change.change),
@@ -431,4 +433,4 @@ def _changes(
                     **_median_change(change),
                 }
             )
-    return found
+    return changes

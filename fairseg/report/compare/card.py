@@ -35,9 +35,9 @@ def _tables(result: Compared) -> list[Table]:
     models = result.judgement.models[:_MOST_CHANGES]
     changes = [changes_table(result, model) for model in models]
     rows = [
-        (Heading(f"{model.model}: {heading.name}", "rule" if place and not at else ""), *row)
-        for place, (model, table) in enumerate(zip(models, changes, strict=True))
-        for at, (heading, row) in enumerate(zip(table.rows, table.cells, strict=True))
+        (Heading(f"{model.model}: {heading.name}", "rule" if number and not row_number else ""), *row)
+        for number, (model, table) in enumerate(zip(models, changes, strict=True))
+        for row_number, (heading, row) in enumerate(zip(table.rows, table.cells, strict=True))
     ]
     heads = [heading.name for heading in changes[0].columns]
     caption = "What became of each group"

@@ -47,7 +47,7 @@ class Compared:
 
     @property
     def held_fixed(self) -> str:
-        """The attributes that are held fixed, as a sentence says them; empty if none is."""
+        """The attributes that are held fixed, as sentences call them; empty if none is."""
         return held_fixed(self.scores, self.sections.adjust, self.sections.bins)
 
     @property
@@ -116,7 +116,7 @@ class Compared:
 
     @cached_property
     def changes(self) -> pd.DataFrame:
-        """One row a model, group and structure: what became of its subjects, and who newly fails."""
+        """One row a model, group and structure: how its subjects changed, and how many newly fail."""
         names = ("attribute", "structure", "group", "judged", "n", "median_before", "median_after")
         counts = ("failing_before", "failing_after", "newly_failing", "rescued", "lost", "gained")
         return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What takes no part in a comparison: who is without a score or group, what a model lacks, small groups."""
+"""What takes no part in a comparison: subjects without a score or group, missing rows, small groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from fairseg.statistics.common_structures import CommonStructures
 from fairseg.statistics.gain_findings import GainsJudgement
 
 COLUMNS = ("kind", "name", "group", "model", "reason")
-_FEW_GROUPS = 8  # of more, those alone are named that lack a score
+_FEW_GROUPS = 8  # of more groups only those that lack a score are named
 Rows = list[tuple[str, str, str, str, str]]
 
 
@@ -91,7 +91,7 @@ def unscored_note(scores: Scores, aligned: Scores, overall: Floats, analysis: An
 
 
 def _unscored(scores: Scores, aligned: Scores, overall: Floats) -> list[str]:
-    """Return the subjects who have rows, and yet no score."""
+    """Return the subjects who have rows but no score."""
     names = pd.Index(subject_names(aligned))
     return names[np.isnan(overall) & names.isin(scores.table["subject"])].tolist()
 
@@ -109,19 +109,19 @@ def _lost_rows(
     }
     scored = {name: one.table["dice"].notna().to_numpy() for name, one in aligned.items()}
     shared, somewhere = np.all([*there.values()], axis=0), np.any([*scored.values()], axis=0)
-    found: Rows = []
+    lost: Rows = []
     for name, one in scores.items():
         alone = there[name] & ~shared
-        found += _cases(rows, group, alone, shared, name, "another model has no score of {}")
+        lost += _cases(rows, group, alone, shared, name, "another model has no score of {}")
         none = rows["subject"].isin(_unscored(one, aligned[name], overall[name])).to_numpy()
         empty = there[name] & ~scored[name] & somewhere & ~none
-        found += _cases(rows, group, empty, scored[name], name, "no score of {}, which another model has")
-    return found
+        lost += _cases(rows, group, empty, scored[name], name, "no score of {}, which another model has")
+    return lost
 
 
-def _cases(rows: pd.DataFrame, group: Any, lacking: Any, others: Any, model: str, reason: str) -> Rows:
-    """Return each case of some rows, whose reason tells whether it has other rows."""
-    partly = {*rows.loc[others, "case"]}
+def _cases(rows: pd.DataFrame, group: Any, lacking: Any, scored: Any, model: str, reason: str) -> Rows:
+    """Return each case of the rows that lack scores; the reason says whether its other rows have some."""
+    partly = {*rows.loc[scored, "case"]}
     of_case = dict(zip(rows.loc[lacking, "case"], group[lacking], strict=True))
     return [
         ("case", case, named, model, reason.format("some of its labels" if case in partly else "it"))

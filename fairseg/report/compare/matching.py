@@ -1,4 +1,4 @@
-"""The tables of several models, matched: which rows all have, and what a reader must know of the rest."""
+"""The tables of several models, matched: the rows that all have, and notes on the rest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,8 +22,8 @@ By = str | Sequence[str] | Groups | None
 
 def named_or_given(models: Any, by: Any, groups: Any) -> tuple[By, Any]:
     """Return the attribute's name and the groups; `by=df.sex` gives the groups, not a name."""
-    some = next(iter(models.values()), None) if isinstance(models, Mapping) else None
-    return (None, by) if groups is None and is_vector(by, some) else (by, groups)
+    first = next(iter(models.values()), None) if isinstance(models, Mapping) else None
+    return (None, by) if groups is None and is_vector(by, first) else (by, groups)
 
 
 def read_models(
@@ -49,23 +49,25 @@ def read_models(
             f"models must map two names or more to scores, got {came}: type "
             "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')"
         )
-    given = {str(name): source for name, source in models.items()}
-    indexes = [(name, index) for name, source in given.items() for index in indexes_of(source)]
+    sources = {str(name): source for name, source in models.items()}
+    indexes = [(name, index) for name, source in sources.items() for index in indexes_of(source)]
     if groups is not None:
-        grouped = {name: with_groups(source, by, groups, metric) for name, source in given.items()}
-        given, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
-        if indexes:  # which names the rows of models that have none of their own
+        grouped = {name: with_groups(source, by, groups, metric) for name, source in sources.items()}
+        sources, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
+        if indexes:  # this one names the rows of models without an index
             rows = indexes[0][1]
-            alone = {name for name in given if name not in dict(indexes) and len(given[name]) == len(rows)}
-            given |= {name: given[name].set_axis(rows) for name in alone}
+            alone = {
+                name for name in sources if name not in dict(indexes) and len(sources[name]) == len(rows)
+            }
+            sources |= {name: sources[name].set_axis(rows) for name in alone}
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
-    baseline = next(iter(given)) if baseline is None else str(baseline)
-    if baseline not in given:
-        raise ValueError(not_among("baseline", baseline, given))
-    names = dict.fromkeys((baseline, *given))
+    baseline = next(iter(sources)) if baseline is None else str(baseline)
+    if baseline not in sources:
+        raise ValueError(not_among("baseline", baseline, sources))
+    names = dict.fromkeys((baseline, *sources))
     scores = {
-        name: Scores.of(given[name], metric=metric, where=f"model {name!r}", options=options)
+        name: Scores.of(sources[name], metric=metric, where=f"model {name!r}", options=options)
         for name in names
     }
     for name, one in scores.items():
@@ -76,10 +78,10 @@ def read_models(
 
 
 def hide(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scores]:
-    """Return the scores with codes for names, which no model may be called by either."""
+    """Return the scores with codes in place of names; a model that is called by such a name is an error."""
     for model, one in scores.items():
-        if found := named_in(model, {*one.table["case"], *one.table["subject"]}):
-            raise ValueError(f"models must not be called by the case or subject {found[0]}, got {model!r}")
+        if names := named_in(model, {*one.table["case"], *one.table["subject"]}):
+            raise ValueError(f"models must not be called by the case or subject {names[0]}, got {model!r}")
     return {name: one.hidden(pseudonyms) for name, one in scores.items()}
 
 
@@ -98,33 +100,33 @@ def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], list[str]]:
     if common.empty:
         raise ValueError(f"models must share cases, got none that {' and '.join(scores)} have")
     attributes = [str(name) for name in first if is_attribute(name)]
-    who = first.loc[common, ["subject", *attributes]]
+    about = first.loc[common, ["subject", *attributes]]
     matched = {}
     for name, one in scores.items():
         rows = one.table.set_index(["case", "label"]).loc[common]
         for column in ("subject", *attributes):
             if column in rows:
-                _check_agrees(rows[column], who[column], column, name, baseline)
+                _check_agrees(rows[column], about[column], column, name, baseline)
         numbers = [metric for metric in (*METRICS, *SIZES) if metric in rows]
-        table = pd.concat([who, rows[numbers]], axis=1).reset_index()
+        table = pd.concat([about, rows[numbers]], axis=1).reset_index()
         table = table[["case", "subject", *attributes, "label", *numbers]]
         matched[name] = replace(one, table=table, table_notes=())
     return matched, notes
 
 
-def by_model(found: dict[str, list[str]]) -> list[str]:
-    """Return the notes on models, each once, with the models that it is of unless it is of all."""
+def by_model(notes: dict[str, list[str]]) -> list[str]:
+    """Return the notes on models, each once, after the names of its models unless it is on all."""
     names: dict[str, list[str]] = {}
-    for name, notes in found.items():
-        for note in notes:
+    for name, of_model in notes.items():
+        for note in of_model:
             names.setdefault(note, []).append(name)
-    return [note if len(those) == len(found) else f"{listed(those)}: {note}" for note, those in names.items()]
+    return [note if len(those) == len(notes) else f"{listed(those)}: {note}" for note, those in names.items()]
 
 
 def on_rows_of_all(scores: Mapping[str, Scores]) -> dict[str, Scores]:
-    """Return the models' scores on the rows of the first, and below them what only others have.
+    """Return the models' scores on the rows of the first, and below them on the rows that only others have.
 
-    Of all labels that some model has, in one order; NaN where a model has no row.
+    All have the same rows in one order, with NaN where a model has no row.
     """
     rows = next(iter(scores.values())).table
     about = [name for name in rows if name in ("case", "subject", "label") or name not in NO_ATTRIBUTES]
@@ -149,28 +151,28 @@ def of_both(baseline: Scores, model: Scores) -> tuple[Floats, Floats]:
 
 
 def _check_agrees(
-    theirs: "pd.Series[Any]", own: "pd.Series[Any]", column: str, name: str, baseline: str
+    cells: "pd.Series[Any]", expected: "pd.Series[Any]", column: str, name: str, baseline: str
 ) -> None:
-    differ = theirs.index[(theirs != own) & ~(theirs.isna() | own.isna())]
+    differ = cells.index[(cells != expected) & ~(cells.isna() | expected.isna())]
     if differ.size:
         case = differ[0][0]
         raise ValueError(
-            f"models must agree on {column}, got {theirs[differ[0]]!r} in {name} and {own[differ[0]]!r} in "
-            f"{baseline} for case {case}"
+            f"models must agree on {column}, got {cells[differ[0]]!r} in {name} and {expected[differ[0]]!r} "
+            f"in {baseline} for case {case}"
         )
 
 
 def _check_rows_alone(scores: dict[str, Scores], indexes: Sequence[tuple[str, "pd.Index[Any]"]]) -> None:
-    """Raise unless tables, of which some name no cases, can be matched by the order of their rows."""
+    """Raise unless tables can be matched by the order of their rows, since some of them name no cases."""
     sizes = {name: len(one.table) for name, one in scores.items()}
     if any(one.named for one in scores.values()) or len(set(sizes.values())) > 1:
         raise ValueError(
             "models must name their cases or subjects, to be matched; without names they need the same rows "
             f"in the same order, got {', '.join(f'{name}: {size} rows' for name, size in sizes.items())}"
         )
-    if other := [name for name, index in indexes if not index.equals(indexes[0][1])]:
+    if differing := [name for name, index in indexes if not index.equals(indexes[0][1])]:
         raise ValueError(
-            f"models must have a column subject to be matched, got none, and another index in {other[0]} "
+            f"models must have a column subject to be matched, got none, and another index in {differing[0]} "
             f"than in {indexes[0][0]}: if it names the subjects, give each table "
             'df.reset_index(names="subject")'
         )

@@ -13,7 +13,7 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
-from fairseg.report.about import about, said_size
+from fairseg.report.about import about, size_text
 from fairseg.report.audited import with_sign
 from fairseg.report.charts import (
     ForestRow,
@@ -130,7 +130,7 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
     return render_page(
         "comparison.html.j2",
         title=say("title_of_comparison", by=first.name, baseline=result.baseline),
-        size=f"{counted(len(result.models), 'model')}, {said_size(baseline)}",
+        size=f"{counted(len(result.models), 'model')}, {size_text(baseline)}",
         counts=list(zip(first.groups.names, first.counts.tolist(), strict=True)),
         reference=first.reference_name,
         card=card_of(result, notes),
@@ -160,7 +160,7 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
 
 
 def _left_out(result: Compared) -> list[str]:
-    """Say who or what is left out and why, a line each; of groups and structures the card tells."""
+    """Return who is left out and why, a line each; the card tells of groups and structures."""
     lines: dict[str, list[str]] = {model: [] for model in result.models}
     named = result.left_out[result.left_out["kind"].isin(["case", "subject"])]
     for (model, kind, reason), rows in named.groupby(["model", "kind", "reason"], sort=False):
@@ -184,23 +184,23 @@ def _gaps(result: Compared) -> tuple[Markup, int]:
         block = f"{model.model}: {named(pair, 'behind')}" if several else model.model
         name = row.structure + (f", {result.held_fixed} held fixed" if row.adjusted else "")
         before, after = gaps_of(row, pair)
-        shown = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
+        verdict_before = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
         small = not row.gap_before.shown and max(-before.low, before.high) <= row.margin
         label = ("Within margin", "inside") if small else None
-        rows.append(ForestRow(block, f"{name}, before", *before, shown, counts, label))
+        rows.append(ForestRow(block, f"{name}, before", *before, verdict_before, counts, label))
         rows.append(ForestRow(block, f"{name}, after", *after, row.verdict, counts, row_label(row, pair)))
     if not rows:  # no pair of groups is judged
         return Markup(""), 0
     whom = "Gap" if several else named(typical[0][1], "behind")
     title = result.scores.title
-    drawn = forest(
+    chart = forest(
         rows[:_MOST_GAPS],
         label="Gaps before and after",
         axis=f"{whom} in the typical {title}",
         margin=result.options.margin,
         heads=("Structure", "Verdict", "Gap [limits]", "Subjects"),
     )
-    return drawn, max(0, len(rows) - _MOST_GAPS)
+    return chart, max(0, len(rows) - _MOST_GAPS)
 
 
 def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:

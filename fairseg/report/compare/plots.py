@@ -43,9 +43,9 @@ def plot_boxes(result: Compared, ax: Axes | None = None) -> Axes:
     keys_wide = key_width(keys)
     wide = max(1.2 + 1.1 * len(of_model) * max(1.0, 0.4 * number), 0.9 + keys_wide)
     ax = ax or new_axes(wide, 3.6)
-    for at, summary in enumerate(of_model.values()):
-        places = [at + step * (group - (number - 1) / 2) for group in range(number)]
-        draw_boxes(ax, summary, "dice", places, 0.8 * step, "vertical")
+    for center, summary in enumerate(of_model.values()):
+        positions = [center + step * (group - (number - 1) / 2) for group in range(number)]
+        draw_boxes(ax, summary, "dice", positions, 0.8 * step, "vertical")
     names = [textwrap.fill(plain(name), _LETTERS) for name in of_model]
     ax.set_xticks(range(len(of_model)), names, parse_math=False)
     ax.set_ylabel(result.scores.title)

@@ -21,7 +21,6 @@ from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import analyses_of, compare_as_meant, strata_ids
 from fairseg.report.compare.answer import answer
-from fairseg.report.compare.beside import other_metrics, unknown_group
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
 from fairseg.report.compare.left_out import left_out, unscored_note
@@ -35,6 +34,7 @@ from fairseg.report.compare.matching import (
     read_models,
 )
 from fairseg.report.compare.page import save_comparison
+from fairseg.report.compare.side_notes import other_metrics, unknown_group
 from fairseg.report.compare.tables import models_table
 from fairseg.report.notes import score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
@@ -92,8 +92,8 @@ class ComparisonResult(Compared):
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside the answer, one line each.
 
-        What is odd in the tables; what became of those of unknown group; then where a group got worse in
-        another metric than the one judged by.
+        First what is odd in the tables; then how subjects of unknown group changed; then where a group got
+        worse in another metric than the one judged by.
         """
         return (*self.table_notes, *unknown_group(self), *other_metrics(self))
 
@@ -175,11 +175,11 @@ def compare(
     <Verdict.FAIRER: 'fairer'>
     """
     by, groups = named_or_given(models, by, groups)
-    asked, options, sections = as_stated(locals())
-    metric = asked.pop("metric")
+    question, options, sections = as_stated(locals())
+    metric = question.pop("metric")
     names = TableOptions(case_column=case_column, subject_column=subject_column)
-    scores, asked["by"] = read_models(
-        models, asked["by"], groups, baseline=baseline, metric=metric, options=names
+    scores, question["by"] = read_models(
+        models, question["by"], groups, baseline=baseline, metric=metric, options=names
     )
     if sections.preregistered is not None:
         sections.preregistered.check_metric(next(iter(scores.values())).title)
@@ -187,10 +187,10 @@ def compare(
         scores = hide(scores, sections.pseudonyms)
     matched, notes = match(scores)
     baseline = next(iter(scores))
-    analyses = analyses_of(matched[baseline], **asked)
+    analyses = analyses_of(matched[baseline], **question)
     notes += by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()})
     notes += by_model({name: score_checks(one, analyses) for name, one in matched.items()})
-    judgement, lost, lacking = _judged(scores, asked, options)
+    judgement, lost, lacking = _judged(scores, question, options)
     return ComparisonResult(
         matched,
         baseline,
@@ -199,18 +199,18 @@ def compare(
         judgement,
         lost,
         tuple(dict.fromkeys([*notes, *lacking])),
-        sections.adjusted_for(asked["adjust"], asked["bins"]),
+        sections.adjusted_for(question["adjust"], question["bins"]),
     )
 
 
 def _judged(
-    scores: Mapping[str, Scores], asked: Mapping[str, Any], options: JudgeOptions
+    scores: Mapping[str, Scores], question: Mapping[str, Any], options: JudgeOptions
 ) -> tuple[GainsJudgement, pd.DataFrame, list[str]]:
-    """Judge the models beside the first, on all rows that some model has; say what and who is left out."""
+    """Judge the models beside the first on the rows of any model; return also what is left out, and notes."""
     baseline, *names = scores
     aligned = on_rows_of_all(scores)
     first = aligned[baseline]
-    analyses = analyses_of(first, **asked)
+    analyses = analyses_of(first, **question)
     groupings = [one.grouping() for one in analyses]
     values = {name: structure_scores(one) for name, one in aligned.items()}
     labels = first.labels
@@ -222,15 +222,15 @@ def _judged(
     used = set(labels).intersection(*(one.used for one in common.values()))
     if not used:
         raise ValueError(f"by {groupings[0].name}: the groups have no structure in common")
-    kept = [place for place, label in enumerate(labels) if label in used]
+    shared = [column for column, label in enumerate(labels) if label in used]
     several = len(labels) > 1
 
     def with_overall(of_labels: Floats) -> Floats:
         if not several:
             return of_labels[:, :1]
-        part = [labels[place] for place in kept]
+        part = [labels[column] for column in shared]
         alike = common_structures(
-            of_labels[:, kept], groupings[:1], structures=part, min_size=options.min_size
+            of_labels[:, shared], groupings[:1], structures=part, min_size=options.min_size
         )
         return np.column_stack([alike.overall, of_labels])
 
@@ -242,7 +242,7 @@ def _judged(
         groupings,
         structures=(OVERALL, *labels) if several else (OVERALL,),
         paired={name: (with_overall(one), with_overall(two)) for name, (one, two) in both.items()},
-        strata=strata_ids(first, asked["adjust"], asked["bins"]),
+        strata=strata_ids(first, question["adjust"], question["bins"]),
         options=options,
     )
     overall = {name: one[:, 0] for name, one in of_model.items()}
@@ -254,7 +254,7 @@ def _judged(
 
 
 def _lacking(model: str, labels: Sequence[str], common: CommonStructures) -> list[str]:
-    """Say which structures are in no overall score, as a model has none of them, or of few of a group."""
+    """Return notes on structures in no overall score, since a model has no scores of them, or too few."""
     lacking: dict[str, list[str]] = {}
     for structure, _, group in common.dropped:
         lacking.setdefault(structure, []).append(group)

@@ -26,18 +26,18 @@ _MOST_PAIRS = 6  # of a model on the card
 def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
     rows: list[tuple[object, ...]] = []
-    held_too = [one.name for one in result.analyses if one.held]
+    held_groupings = [one.name for one in result.analyses if one.held]
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
-        for place, pair in enumerate(pairs[:_MOST_PAIRS]):
+        for number, pair in enumerate(pairs[:_MOST_PAIRS]):
             name = f"{model.model}: {named(pair, 'behind')}"
             crude = pair.rows[0]
-            other = bool(pair.decided_by) and pair.telling not in (None, crude, pair.within_strata(crude))
-            cells = _pair_cells(crude, pair, of_pair=not other)
-            rows.append((Heading(name, "rule" if rows and not place else ""), *cells))
-            if other:
+            elsewhere = bool(pair.decided_by) and pair.telling not in (None, crude, pair.within_strata(crude))
+            cells = _pair_cells(crude, pair, of_pair=not elsewhere)
+            rows.append((Heading(name, "rule" if rows and not number else ""), *cells))
+            if elsewhere:
                 rows.append(_telling_row(name, pair))
-            if result.held_fixed and pair.attribute not in held_too:
+            if result.held_fixed and pair.attribute not in held_groupings:
                 held = Heading(f"{name}, {result.held_fixed} held fixed")
                 rows.append((held, *_pair_cells(pair.within_strata(crude), pair)))
     title = result.scores.title
@@ -52,11 +52,11 @@ def _telling_row(name: str, pair: PairGains) -> tuple[object, ...]:
     assert row is not None
     text, css = row_label(row, pair)
     typical = row.endpoint is Endpoint.TYPICAL
-    where = ("" if row.structure == pair.rows[0].structure else f", {row.structure}") + (
+    detail = ("" if row.structure == pair.rows[0].structure else f", {row.structure}") + (
         "" if typical else f", {row.endpoint} (points)"
     )
     return (
-        Heading(name + where),
+        Heading(name + detail),
         Cell(text, css=css),
         *_figures(row, "score" if typical else "points", pair),
     )
@@ -154,18 +154,18 @@ def paper_tables(result: Compared, structure: str = "Overall") -> list[Table]:
     The best is the highest median score of a group and the lowest distance, the gap and the signed error
     closest to 0, the SER closest to 1.
     """
-    found = summaries(result, structure)
-    first = next(iter(found.values()))
-    names = dict.fromkeys(str(name) for one in found.values() for name in one.table.index)
+    of_models = summaries(result, structure)
+    first = next(iter(of_models.values()))
+    names = dict.fromkeys(str(name) for one in of_models.values() for name in one.table.index)
     rows = sorted(filter(_in_paper, names), key=lambda name: name in _FAIRNESS)
-    cells = {name: _paper_cells(name, found) for name in rows}
+    cells = {name: _paper_cells(name, of_models) for name in rows}
     caption = f"{structure}, by {' and '.join(first.groups.attributes)}"
-    models, step = list(found), max(1, _SIDE_BY_SIDE // len(first.groups))
+    models, step = list(of_models), max(1, _SIDE_BY_SIDE // len(first.groups))
     tables = []
     for start in range(0, len(models), step):
         part = slice(start, start + step)
-        own = {name: of_models[part] for name, of_models in cells.items()}
-        table = Table.side_by_side(caption, models[part], first.names, own, _FAIRNESS)
+        rows_of_part = {name: cells_of_models[part] for name, cells_of_models in cells.items()}
+        table = Table.side_by_side(caption, models[part], first.names, rows_of_part, _FAIRNESS)
         tables.append(replace(table, corner="Measure"))
     tables[-1] = replace(tables[-1], note=say("about_paper_table"))
     return tables
@@ -175,12 +175,12 @@ def _in_paper(name: str) -> bool:
     return name.startswith(("Median", "IQR")) or name in _FAIRNESS
 
 
-def _paper_cells(name: str, found: dict[str, Summary]) -> list[list[Cell]]:
+def _paper_cells(name: str, of_models: dict[str, Summary]) -> list[list[Cell]]:
     """Return one measure of each model: a cell a group, or one over all groups."""
-    rows, kind = [_row(one.table, name) for one in found.values()], kind_of(name)
+    rows, kind = [_row(one.table, name) for one in of_models.values()], kind_of(name)
     *best, best_of_all = (_best(name, values) for values in zip(*rows, strict=True))
     cells = []
-    for summary, (*values, of_all) in zip(found.values(), rows, strict=True):
+    for summary, (*values, of_all) in zip(of_models.values(), rows, strict=True):
         if name in _FAIRNESS:
             low, high = (
                 np.nan if frame is None or name not in frame.index else _row(frame, name)[-1]
@@ -213,48 +213,48 @@ def _row(frame: pd.DataFrame, name: str) -> list[float]:
 
 def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     """Return the summary of one structure of each model, with intervals."""
-    found = {}
+    of_models = {}
     for name, audit in result.audits.items():
         of_model = {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
         if structure not in of_model:
             raise ValueError(not_among("structure", structure, of_model))
-        found[name] = of_model[structure]
-    return found
+        of_models[name] = of_model[structure]
+    return of_models
 
 
 def _figures(row: GainRow, kind: str, pair: PairGains) -> list[Cell]:
-    """Return the gaps before and after, and the gain, of the group that the pair is named by."""
+    """Return the gaps before and after, and the gain, of the group named first."""
     apart = row.margin, -row.margin
-    found = (row.gain, row.equivalence)
-    gain, (_, *inner) = (one.negated() for one in found) if is_turned(pair) else found
+    intervals = (row.gain, row.equivalence)
+    gain, (_, *inner) = (one.negated() for one in intervals) if is_turned(pair) else intervals
     gaps = [Cell(*interval, kind=kind, apart=apart) for interval in gaps_of(row, pair)]
     return [*gaps, Cell(*gain, kind=kind, apart=apart, inner=(inner[0], inner[1]))]
 
 
 def is_turned(pair: PairGains) -> bool:
-    """Say whether a pair is named by its first group: the one that is behind with the baseline."""
+    """Return whether the first group of a pair is behind with the baseline, and so named first."""
     return pair.behind == pair.first
 
 
 def named(pair: PairGains, word: str) -> str:
-    """Return what a pair is called all over the page: the group that is behind with the baseline, first."""
+    """Return the name of a pair on the page: first the group that is behind with the baseline."""
     behind, ahead = (pair.first, pair.second) if is_turned(pair) else (pair.second, pair.first)
     return f"{behind} {word} {ahead}"
 
 
 def counts_of(row: GainRow, pair: PairGains) -> tuple[int, int]:
-    """Return the subjects of both groups of a row, as the pair is named."""
+    """Return the numbers of subjects of both groups of a row, in the order of the pair's name."""
     return (row.n_first, row.n_second) if is_turned(pair) else (row.n_second, row.n_first)
 
 
 def gaps_of(row: GainRow, pair: PairGains) -> tuple[Interval, Interval]:
-    """Return the gaps before and after: above 0 the group that the pair is named by is behind."""
+    """Return the gaps before and after: above 0 the group named first is behind."""
     gaps = row.gap_before.interval, row.gap_after.interval
     return (gaps[0].negated(), gaps[1].negated()) if is_turned(pair) else gaps
 
 
 def row_label(row: GainRow, pair: PairGains) -> tuple[str, str]:
-    """Return what a row is called and its CSS class; within its margin it is green only if the pair is."""
+    """Return the label of a row and its CSS class; a row within its margin is green only if the pair is."""
     if row.verdict is Verdict.SAME and pair.verdict is not Verdict.SAME:
         return "Change within margin", "inside"
     return row.verdict.label.capitalize(), row.verdict.css_class

@@ -1,4 +1,4 @@
-"""What two models differ in beside the score they are judged by: whose distances grew, and whose more."""
+"""Notes beside the verdict on a model: groups whose other metrics got worse, subjects of unknown group."""
 
 import numpy as np
 
@@ -13,59 +13,59 @@ from fairseg.statistics.two_samples import signed_rank_limits
 
 
 def other_metrics(result: Compared) -> tuple[str, ...]:
-    """Return where a group got worse in another metric than the one judged by, worse than others, or lost it.
+    """Return in which other metrics a group got worse, got worse than another group, or lost its values.
 
-    The subjects' changes, by the same tests as a page's, at a level of their own: groups among each other,
-    and each by itself (Bonferroni over models, metrics and groups). Of a signed error its size is told.
+    The subjects' changes are tested as on a page, at a level of their own: groups against each other, and
+    each group by itself (Bonferroni over models, metrics and groups). A signed error counts by its size.
     """
     metrics = [one for one in result.scores.metrics if one != "dice"]
     if not metrics:
         return ()
     audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
     summary = {name: audit.first_summaries[0] for name, audit in audits.items()}
-    harms = {
+    harm = {
         (name, metric): _harm(metric, overall_metric(audit, summary[name], metric))
         for name, audit in audits.items()
         for metric in metrics
         if metric in audit.scores.metrics
     }
     changes = {
-        (name, metric): after - harms[result.baseline, metric]
-        for (name, metric), after in harms.items()
+        (name, metric): after - harm[result.baseline, metric]
+        for (name, metric), after in harm.items()
         if name != result.baseline and summary[name].title(metric) == summary[result.baseline].title(metric)
     }  # not of pixels and millimetres
     rows = judge_measures(
-        [Measure(str(place), change) for place, change in enumerate(changes.values())],
+        [Measure(str(index), change) for index, change in enumerate(changes.values())],
         [grouping],
         options=options,
     )
     level = 1 - options.alpha / max(1, len(changes) * len(grouping.group_names))
-    found = []
-    for place, ((name, metric), change) in enumerate(changes.items()):
-        before, after = harms[result.baseline, metric], harms[name, metric]
+    lines = []
+    for index, ((name, metric), change) in enumerate(changes.items()):
+        before, after = harm[result.baseline, metric], harm[name, metric]
         worse: dict[str, Interval] = {}
         gone: dict[str, tuple[int, int]] = {}
         for code, group in enumerate(grouping.group_names):
             member = grouping.ids == code
-            own = change[member & ~np.isnan(change)]
-            loss = signed_rank_limits(own, level)
-            if own.size >= options.min_size and loss.low > 0:
+            changes_of_group = change[member & ~np.isnan(change)]
+            loss = signed_rank_limits(changes_of_group, level)
+            if changes_of_group.size >= options.min_size and loss.low > 0:
                 worse[group] = loss
             member &= ~np.isnan(before)
             lost = int(np.isnan(after[member]).sum())
             if lost > options.failure_margin * member.sum():
                 gone[group] = lost, int(member.sum())
-        apart = [
+        favoured = [
             (row.worse, row.first if row.worse == row.second else row.second, row.interval.positive())
             for row in rows
-            if row.structure == str(place) and row.shown
+            if row.structure == str(index) and row.shown
         ]
-        if worse or apart or gone:
+        if worse or favoured or gone:
             measure = summary[name].title(metric)
             measure += ", size" if METRICS[metric].higher_is_better is None else ""
-            told = {"baseline": result.baseline, "worse": worse, "apart": apart, "gone": gone}
-            found.append(say("other_metric", model=name, measure=measure, **told))
-    return tuple(found)
+            facts = {"baseline": result.baseline, "worse": worse, "apart": favoured, "gone": gone}
+            lines.append(say("other_metric", model=name, measure=measure, **facts))
+    return tuple(lines)
 
 
 def _harm(metric: str, values: Floats) -> Floats:
@@ -75,7 +75,7 @@ def _harm(metric: str, values: Floats) -> Floats:
 
 
 def unknown_group(result: Compared) -> tuple[str, ...]:
-    """Return what became of those of unknown group, whom no pair counts, one line."""
+    """Return a line on the change of subjects of unknown group, who are in no pair; none without them."""
     overall, by = result.judgement.structures[0], result.analyses[0]
     changes = [
         (model.model, change)

@@ -1,4 +1,4 @@
-"""What is found beside the verdict, and told with it: other metrics, clinical errors, other choices."""
+"""Findings that stand beside the verdict: other metrics, clinical errors, the verdict under other choices."""
 
 from dataclasses import dataclass, replace
 
@@ -11,14 +11,14 @@ from fairseg.statistics.order_statistics import size_to_judge
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What a page tells below its card, and a terminal or a notebook with the answer.
+class SideFindings:
+    """What a page says below its card, and a terminal or a notebook below the answer.
 
     Attributes:
-        sentences: what a reader must know of it first, one line each.
+        sentences: the most important of it, one line each.
         clinical: agreement of clinical measures, if asked for.
         secondary: other metrics and clinical errors by group.
-        sensitivity: what became of the verdict under other choices.
+        sensitivity: the verdict under other choices.
     """
 
     sentences: tuple[str, ...]
@@ -27,7 +27,7 @@ class Beside:
     sensitivity: Sensitivity | None
 
 
-def beside(result: Audited) -> Beside:
+def side_findings(result: Audited) -> SideFindings:
     """Return what is found beside the verdict.
 
     Raises:
@@ -41,14 +41,14 @@ def beside(result: Audited) -> Beside:
     if heart is not None:
         tolerated = result.options.failure_margin
         clinical = clinical_section(result.scores, overall, heart, tolerated=tolerated)
-    others = secondary(result, overall, None if clinical is None else clinical.measures)
-    choices = sensitivity(result, () if others is None else others.findings)
+    other_metrics = secondary(result, overall, None if clinical is None else clinical.measures)
+    choices = sensitivity(result, () if other_metrics is None else other_metrics.findings)
     sentences = (
         *([clinical.doubt] if clinical is not None and clinical.doubt else []),
         *reconciled(result, overall),
         *([] if clinical is None else clinical.missing),
-        *([] if others is None else others.sentences),
+        *([] if other_metrics is None else other_metrics.sentences),
         *([] if choices is None else filter(None, [choices.sentence])),
         *([] if clinical is None else clinical.sentences),
     )
-    return Beside(sentences, clinical, others, choices)
+    return SideFindings(sentences, clinical, other_metrics, choices)
