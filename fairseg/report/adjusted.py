@@ -54,10 +54,10 @@ def adjust(
         overall: its summary over all labels.
         by: attributes that `strata` takes; "structure size" is the size of the reference masks.
         bins: edges of numeric attributes, for the strata; in the regression numbers stay numbers.
-        resamples: of the intervals within strata.
+        resamples: draws of the intervals within strata.
 
     Returns:
-        The section; None where nothing was asked for, or there is no Dice, or subjects are in several groups.
+        The section; None if `by` is empty, there is no Dice, or subjects are in several groups.
     """
     if not by or "dice" not in overall.subjects or overall.shared:
         return None
@@ -145,5 +145,5 @@ def _counts(row: Mapping[Any, Any]) -> str:
 
 
 def _named(note: str, overall: Summary) -> str:
-    """Put a name in place of the id that begins what the statistics note of a group."""
+    """Return a note of the statistics with the name of its group in place of the id that it begins with."""
     return re.sub(r"^group (\d+)(?=:)", lambda match: f"group {overall.names[int(match[1])]}", note)

@@ -36,7 +36,7 @@ from fairseg.statistics.common_structures import CommonStructures, common_struct
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 
-_MOST_GROUPS = 500  # whose report was tried: under two minutes and 8 MB
+_MOST_GROUPS = 500  # of a report, which takes under two minutes and 8 MB with so many
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Analysis:
 
 
 def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
-    """Take folders of masks without their names, and `groups` that name a column or the table of cases.
+    """Accept folders of masks as positional arguments, and `groups` that name a column or the table of cases.
 
     Raises:
         TypeError: there are two tables, which is a comparison.
@@ -108,7 +108,7 @@ def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
 
 
 def compare_as_meant(*args: Any, **options: Any) -> Call:
-    """Take scores one after another, or a list of them, for those of models called after their files.
+    """Accept scores one after another, or a list of them, as models that are called after their files.
 
     Raises:
         ValueError: a model is a folder of masks, which must be scored first.
@@ -147,7 +147,7 @@ def _is_table(value: Any) -> bool:
 
 
 def check_is_no_folder(scores: Any) -> None:
-    """Raise a ValueError that says how masks are scored, if the folder of them came where scores should."""
+    """Raise a ValueError that says how masks are scored, if `scores` is a folder."""
     if _is_folder(scores):
         raise ValueError(
             f"scores must be a table, got the folder {scores}: masks are scored beside the references, "
@@ -160,7 +160,7 @@ def _is_folder(value: Any) -> bool:
 
 
 def is_vector(by: Any, scores: Any) -> bool:
-    """Say whether `by` is the group of each subject, and not the name of a column or several."""
+    """Return whether `by` is the group of each subject rather than the names of columns."""
     if getattr(by, "dtype", None) is None or not hasattr(scores, "__len__"):
         return False
     columns = scores.columns if isinstance(scores, pd.DataFrame) else ()
@@ -168,13 +168,13 @@ def is_vector(by: Any, scores: Any) -> bool:
 
 
 def indexes_of(scores: Any) -> list[pd.Index]:
-    """Return the names that pandas has of the rows of a table, of a column, or of each column."""
+    """Return the pandas index of a table or column, or those of several columns."""
     parts = scores.values() if isinstance(scores, Mapping) else [scores]
     return [one.index for one in parts if isinstance(one, pd.Series | pd.DataFrame)]
 
 
 def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, str]:
-    """Return a table with the groups as a column, and that column's name; `by` must name none besides."""
+    """Return a table with the groups as a column, and the name of that column; `by` must be None."""
     if by is not None:
         raise ValueError("by and groups are two ways to say the same: give one of them")
     name = str(getattr(groups, "name", None) or "group")
@@ -214,7 +214,7 @@ def analyses_of(
     adjust: Sequence[str],
     bins: Mapping[str, Sequence[float]],
 ) -> list[Analysis]:
-    """Return the groupings that `audit` is asked for, checked; its arguments are those of `audit`."""
+    """Return the groupings that the arguments of `audit` ask for, checked."""
     groupings, called = [by, *also], scores.file or "the table"
     if not isinstance(bins, Mapping):
         raise ValueError(f"bins must map attributes to edges, such as {{'age': [50, 65]}}, got {brief(bins)}")
@@ -249,7 +249,7 @@ def analyses_of(
 
 
 def check_cohort(cohort: pd.DataFrame, where: str, **grouping: Any) -> None:
-    """Raise what an audit of a table of cases would refuse once they are scored.
+    """Raise the errors that an audit of a table of cases would raise once they are scored.
 
     Args:
         cohort: the rows of cases that will be scored.
@@ -313,7 +313,7 @@ def overall_scores(
 def strata_ids(
     scores: Scores, adjust: Sequence[str], bins: Mapping[str, Sequence[float]]
 ) -> npt.NDArray[np.int64] | None:
-    """Return the stratum of each subject that the attributes held fixed make; None without."""
+    """Return the stratum of each subject by the attributes that are held fixed; None if there are none."""
     return strata(scores, adjust, bins)[1].ids if adjust else None
 
 

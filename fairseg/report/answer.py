@@ -31,7 +31,7 @@ def answer(result: Audited, analysis: Analysis) -> str:
 
 
 def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
-    """Return the answer, its sentences by themselves: the first stands large."""
+    """Return the answer as a list of sentences, of which a page sets the first one large."""
     judgement = result.judgement
     comparisons = [one for one in judgement.comparisons if one.attribute == analysis.name]
     verdict = judgement.verdicts[analysis.name]
@@ -41,7 +41,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     # Of all facts, not of those in comparisons: the group that fails may be the only one that is judged.
     failing = [fact for fact in judgement.facts if fact.attribute == analysis.name and fact.fails]
     all_fail = [fact for fact in judgement.everyone if fact.fails]
-    # For every group the model is shown to fail, those too small to be judged as well.
+    # "Everyone" needs every group to fail, those too small to be judged as well.
     groups = {fact.group for fact in facts if fact.n}
     shown_of_each = bool(groups) and groups <= {fact.group for fact in failing}
     everyone = bool(all_fail) and shown_of_each and not analysis.members.unknown
@@ -71,7 +71,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
 
 
 def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
-    """Return a finding as sentences say it: who is worse off, by how much, and the figures of both groups."""
+    """Return a finding as sentences tell it: who is worse off, by how much, and both groups' figures."""
     worse = finding.worse or finding.second
     better = finding.first if worse == finding.second else finding.second
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
@@ -170,7 +170,7 @@ def _tells(reason: Reason, comparison: Comparison) -> bool:
 
 
 def _floors(result: Audited, floors: Sequence[Reason]) -> Reason:
-    """Return one reason of all groups that the model is not shown to serve well enough, the worst first.
+    """Return one reason for all groups for whom the model is not shown to work well enough, the worst first.
 
     Each group stands there once: with its scores over all structures, or else with its worst structure.
     """

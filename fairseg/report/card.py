@@ -1,4 +1,4 @@
-"""The card that heads a page and stands for a result in a notebook; that of an audit, as text too."""
+"""The card that heads a page and represents a result in a notebook; that of an audit as text too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Card:
     Attributes:
         css: class of its colour.
         answers: badge and sentence of each.
-        details: what else the answer says.
-        tables: those below it.
-        stacked: whether they stand below each other.
+        details: the other sentences of the answer.
+        tables: below the answers.
+        stacked: whether the tables stand below each other.
         notes: what a reader must know, one line each.
     """
 

@@ -1,4 +1,4 @@
-"""What the errors mean at the bedside: volumes, ejection fraction and mass by group."""
+"""Clinical measures by group: volumes, ejection fraction and mass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

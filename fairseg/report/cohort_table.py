@@ -1,4 +1,4 @@
-"""The cohort by group as people read it: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
+"""The cohort by group as a table: Tables 1 to 3 of Lee et al. 2025, with standardised differences."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -21,9 +21,9 @@ _Row = dict[Any, Any]  # of the table of a `CohortTable`
 def cohort_page_table(cohort: CohortTable) -> Table:
     """Lay a `cohort_table` out: one row a line, one column a group, and last SMD and p.
 
-    Means stand with the standard deviation, with one decimal or as many as show two digits of it; counts of
-    levels and of missing values with their percentage of the subjects (of those with a known value, for
-    levels). SMD and p of an attribute stand in its first row.
+    A mean has its standard deviation beside it, both with one decimal or as many as show two digits of the
+    latter. Counts of levels and of missing values have a percentage: of the subjects, or for levels of those
+    with a known value. SMD and p of an attribute stand in its first row.
 
     Args:
         cohort: from `cohort_table`.
@@ -105,7 +105,7 @@ def _mean(mean: float, spread: float, decimals: int) -> str:
 
 
 def parts_table(groups: Groups, counts: list[int]) -> Table:
-    """Return what the short names of intersections stand for, with numbers of subjects."""
+    """Return a table that explains the short names of intersections, with numbers of subjects."""
     rows = [
         (name, *cell, Cell(count, kind="count"))
         for name, cell, count in zip(short_names(groups), groups.cells, counts, strict=True)

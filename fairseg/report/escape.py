@@ -1,6 +1,6 @@
-"""Names of groups, cases and labels made safe: for the terminal, for Markdown and for LaTeX.
+"""Escape names of groups, cases and labels for the terminal, Markdown and LaTeX.
 
-Pages escape by themselves (Jinja, Markup), CSV files in `fairseg.io.csv_files`.
+Pages are escaped by Jinja and Markup, CSV files by `fairseg.io.csv_files`.
 """
 
 _MARKDOWN = {
@@ -16,7 +16,7 @@ _LATEX = {
 
 
 def plain(text: str) -> str:
-    r"""Return text on one line, with a mark in place of every letter that is not for the eye.
+    r"""Return text on one line, with a mark in place of every letter that cannot be printed.
 
     >>> plain("two\nlines"), plain("\x1b[31mred")
     ('two lines', '�[31mred')
@@ -28,10 +28,10 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return text with what Markdown would take for marks made safe."""
+    """Return text with the characters escaped that mean something in Markdown."""
     return "".join(_MARKDOWN.get(letter, letter) for letter in plain(text))
 
 
 def latex(text: str) -> str:
-    """Return text with what LaTeX would take for commands made safe."""
+    """Return text with the characters escaped that mean something in LaTeX."""
     return "".join(_LATEX.get(letter, letter) for letter in plain(text))

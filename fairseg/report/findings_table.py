@@ -1,4 +1,4 @@
-"""The findings as tables: what each group gets, comparisons by endpoint, and all rows of a page."""
+"""The findings as tables: figures of each group, comparisons by endpoint, and all rows of a page."""
 
 from collections.abc import Sequence
 
@@ -104,13 +104,13 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
 
 def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
     """Return a key by which the most telling finding comes first: shown, overall, far beyond its margin."""
-    weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the control over the page
+    weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the error control over the page
     size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
     return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
 
 
 def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:
-    """Return findings in their order; of too many those that say most."""
+    """Return findings in their order; of too many the most telling ones."""
     most_telling_ids = {id(row) for row in sorted(rows, key=lambda row: telling(row, result))[:most]}
     return [row for row in rows if id(row) in most_telling_ids]
 
@@ -118,7 +118,7 @@ def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS
 def findings_table(result: Audited) -> Table:
     """Return the rows of the page: all attributes, structures, comparisons and endpoints.
 
-    Of more than 300 those that say most, in their order.
+    Of more than 300 the most telling ones, in their order.
     """
     findings = result.judgement.findings
     heads = ("Verdict", "Subjects", "Named first", "Other", "Disadvantage", "p", "p (page)")
@@ -145,7 +145,7 @@ def findings_table(result: Audited) -> Table:
 
 
 def subgroup_table(result: Audited) -> Table:
-    """Return the figures of every attribute, group and structure: what reporting guidelines ask for."""
+    """Return the figures of every attribute, group and structure, for which reporting guidelines ask."""
     rows = []
     for fact in (*result.judgement.facts, *result.judgement.known):
         n, *figures = _fact_cells(fact, result.options)
@@ -175,7 +175,7 @@ def _difference(row: Finding) -> Cell:
 def row_label(row: Finding) -> tuple[str, str]:
     """Return what a row is called and its CSS class.
 
-    A row within its margin on a page that is not green is called so, and is not green either.
+    An open row within its margin is called so, but is not green, since its page is not.
     """
     if row.verdict is Verdict.OPEN and row.inside:
         return "Within margin", "inside"

@@ -1,4 +1,4 @@
-"""A model card with what an audit found, in the form of Hugging Face's: YAML about it, then Markdown."""
+"""A model card with the results of an audit, in Hugging Face's form: YAML, then Markdown."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ KIND = "model card"
 
 
 def model_card(result: Audited, notes: Sequence[str]) -> str:
-    """Return the card: verdict and sentences as on the page, how they came about, groups and comparisons."""
+    """Return the card: verdict and sentences as on the page, the method, groups and comparisons."""
     first, *further = [_answer(result, one) for one in result.analyses]
     parts = [first, *map(markdown, notes), *further]
     tables = [table(result, one) for one in result.analyses for table in (groups_table, endpoints_table)]

@@ -24,7 +24,7 @@ _FEW_GROUPS = 8  # of more groups only those that lost a case are named
 
 
 def first_notes(result: Audited) -> list[str]:
-    """Return what stands on the first screen below the answer, one line each."""
+    """Return the notes below the answer on the first screen, one line each."""
     first = result.analyses[0]
     facts = result.judgement.facts_of(first.name, result.structures[0])
     small = [
@@ -43,11 +43,8 @@ def first_notes(result: Audited) -> list[str]:
         )
     if first.members.unknown:
         lines.append(_of_unknown_group(result))
-    lines += (
-        [say("dropped", dropped=result.common.dropped, used=result.common.used)]
-        if result.common.dropped
-        else []
-    )
+    if result.common.dropped:
+        lines.append(say("dropped", dropped=result.common.dropped, used=result.common.used))
     return [*lines, *missingness_sentences(result.missing, title=result.scores.spoken_title)]
 
 
@@ -134,7 +131,7 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
 
 
 def reconciled(result: Audited, overall: Summary) -> list[str]:
-    """Return a sentence for each pair whose Mann-Whitney p and whose verdict on the typical case differ.
+    """Return a sentence for each pair whose Mann-Whitney p and verdict on the typical case seem to differ.
 
     Args:
         result: of an audit.

@@ -1,4 +1,4 @@
-"""Every number that people read is written here: one minus sign, one rule of digits, one mark of no value.
+"""Write every number that people read: one minus sign, one rule of digits, one mark of no value.
 
 Files for computers (CSV, JSON) hold unrounded numbers instead.
 """
@@ -13,13 +13,13 @@ from fairseg.io.sentences import p_number, safe_digits
 NONE = "\N{EN DASH}"  # stands where there is no value
 _MINUS = "\N{MINUS SIGN}"
 _SIGNIFICANT = 0.05
-_MORE = 2  # decimals that tell a figure from what it is compared with; where they do not, a sign does
-_LARGEST = 1e9  # from where a power of ten says more than digits: ratios of errors that are next to nothing
-_ROUNDING = 1e-9  # by which a sum in another order may differ
+_MORE = 2  # decimals at most that are added to tell a figure from a limit, before a sign does
+_LARGEST = 1e9  # from here on as a power of ten, such as ratios of tiny errors
+_ROUNDING = 1e-9  # difference that comes from the order of a sum
 
 
 class Writer(Protocol):
-    """How a figure is written, with more decimals where it would seem to reach what it is compared with."""
+    """A function that writes a figure, with more decimals where it would seem to reach a limit."""
 
     def __call__(self, value: float, /, *, apart: Iterable[float] = ...) -> str:
         """Return the figure as text."""
@@ -32,8 +32,8 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
         value: the number; NaN becomes `NONE`, infinity its sign.
         digits: decimals.
         sign: put a plus before what is above zero.
-        apart: what it is compared with: it has up to two more decimals, or else "<" or ">", where it would
-            seem to reach one of these.
+        apart: limits that it is compared with: where it would seem to reach one, it has up to two more
+            decimals, or else "<" or ">".
 
     >>> number(-0.0312), number(12345.6, 0), number(-0.0001, 2), number(1.5, 1, sign=True)
     ('\N{MINUS SIGN}0.031', '12,346', '0.00', '+1.5')
@@ -65,7 +65,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False, apart: Iterable
 def score(value: float, *, sign: bool = False, apart: Iterable[float] = ()) -> str:
     """Return a score, a distance, or a difference of two: three decimals.
 
-    A fourth stands where three would show nothing but a sign, as in the tables of Lee et al. 2025.
+    It has a fourth where three would be zeros, as in the tables of Lee et al. 2025.
 
     >>> score(0.0314), score(0.00042), score(0.02, sign=True), score(-1e-6)
     ('0.031', '0.0004', '+0.020', '0.000')
@@ -126,7 +126,7 @@ def p_value(p: float) -> str:
 
 
 def span(low: float, high: float, write: Writer = score, *, apart: Iterable[float] = (0.0,)) -> str:
-    """Return limits; those that leave out 0, or another value they are compared with, do so as written.
+    """Return limits; where they exclude 0 or another value in `apart`, they do so as written.
 
     >>> span(0.012, 0.0504), span(-2.31, 1.0, tenth)
     ('0.012 to 0.050', '\N{MINUS SIGN}2.3 to 1.0')
@@ -152,7 +152,7 @@ def with_limits(
 
 
 def decimals(low: float, high: float) -> int:
-    """Return how many decimals values of such a range are shown with.
+    """Return how many decimals values in a range are shown with.
 
     >>> decimals(0.6, 0.95), decimals(1, 40), decimals(0, 900), decimals(0, 250000)
     (3, 1, 1, 0)

@@ -1,4 +1,4 @@
-"""A case as a picture: the image, and on it the contours of both masks where they disagree most."""
+"""A case as a picture: the slice where both masks disagree most, with their contours."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def overlay(
 
 
 def overlay_legend(labels: Sequence[str]) -> Markup:
-    """Return which colour is which structure, and which line is which mask."""
+    """Return the key of the pictures: the colours of structures and the lines of both masks."""
     kinds = [("truth", "currentColor", "Reference (solid)"), ("guess", "currentColor", "Prediction (dashed)")]
     if len(labels) > 1:
         kinds += [("truth", _color(at), plain(name)) for at, name in enumerate(labels)]

@@ -1,4 +1,4 @@
-"""Everything a report consists of, in one folder: the page, tables, figures, one sheet of paper."""
+"""A report in one folder: the page, tables, figures, one sheet of paper."""
 
 import logging
 from collections.abc import Sequence
@@ -61,9 +61,9 @@ def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: b
 
     Args:
         result: of an audit.
-        side: what is found beside its verdict.
+        side: findings beside its verdict.
         folder: made if needed.
-        figures: draw them too, for papers and slides, which takes about as long as all else.
+        figures: draw them too, for papers and slides; this doubles the time.
 
     Raises:
         ValueError: the folder cannot be written, or a section that was asked for cannot be made.
@@ -124,7 +124,7 @@ def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
 
 
 def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> None:
-    """Put the limits of medians that the card shows into a summary, so that the page has one of each."""
+    """Replace the limits of medians in a summary by those of the card, so that the page shows each once."""
     structure = summary.structure if summary.structure in result.structures else result.structures[0]
     row = f"Median {summary.title('dice')}"
     if summary.low is None or summary.high is None or row not in summary.low.index:
@@ -213,7 +213,7 @@ def _page(
         "skipped": scores.reasons,
     }
     values |= {
-        "data": pictures.subjects.markup(),  # when every chart has told it what it shows
+        "data": pictures.subjects.markup(),  # complete once every chart is made
         "script": charts.script(),
         "policy": Markup(charts.script_policy()),
     }

@@ -63,7 +63,7 @@ def color(group: int, reference: int | None) -> str:
 
 
 def fill(group: int, reference: int | None) -> str:
-    """Return the same colour, mixed with white, for what has an outline in ink."""
+    """Return the colour of a group mixed with white, for shapes with an outline in ink."""
     shades = (int(color(group, reference)[start : start + 2], 16) for start in (1, 3, 5))
     return "#" + "".join(f"{round(255 - 0.55 * (255 - shade)):02x}" for shade in shades)
 

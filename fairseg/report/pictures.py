@@ -1,4 +1,4 @@
-"""The charts of the page, made of summaries and findings: all show the same subjects in one order."""
+"""The charts of the page, made from summaries and findings; all show the same subjects in one order."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -22,10 +22,10 @@ from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.verdicts import Endpoint
 
-MOST_STRUCTURES = 12  # with charts of their own; of more, those with the largest gaps
+MOST_STRUCTURES = 12  # with charts; of more, those with the largest gaps
 _MOST_SCATTERS = 6
 _MOST_TABLES, _MOST_LINES = 24, 2000  # structures with tables on a page, and lines of groups in these
-_MOST_TRENDS = 6  # groups, above which trends hide each other
+_MOST_TRENDS = 6  # groups; with more, trends hide each other
 
 
 class Pictures:
@@ -59,7 +59,7 @@ class Pictures:
 
     @property
     def thinned(self) -> str:
-        """What a reader must know where not every subject is a dot; else empty."""
+        """A sentence if not every subject is a dot; else empty."""
         drawn = self.subjects.drawn
         return "" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size)
 
@@ -138,7 +138,7 @@ class Pictures:
         return self._aligned(number, summary, summary.subjects[metric].to_numpy(dtype=np.float64))
 
     def _aligned(self, number: int, summary: Summary, values: Floats) -> Floats:
-        """Put values of a summary's subjects into the order of the page."""
+        """Return values of a summary's subjects in the order of the page."""
         key = (number, summary.structure)
         if key not in self._dots_of_rows:
             self._dots_of_rows[key] = self._dot[number].reindex(self._keys(summary)).to_numpy()
@@ -153,10 +153,10 @@ class Pictures:
 
 
 def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
-    """Draw the findings of each endpoint with their limits: tables that are charts as well.
+    """Draw the findings of each endpoint with their limits, in tables that are charts as well.
 
     Returns:
-        For each endpoint a title, the chart, and how many rows are left to the table of all findings.
+        For each endpoint a title, the chart, and how many rows stand in the table of all findings only.
     """
     pictures = []
     for endpoint in Endpoint:

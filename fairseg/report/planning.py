@@ -1,6 +1,6 @@
 """Planning: how many subjects show a gap, and what a cohort of given sizes can show, in both directions.
 
-From the scores of a pilot, which become the pools that cohorts are drawn from, or from assumptions.
+A plan rests on the scores of a pilot, from which cohorts are drawn, or on assumptions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ from fairseg.statistics.pools import DIRECTIONS
 _LEAST = 5  # scores of a pilot's group
 _UNNAMED = "the first group", "the second"
 _NONE = np.empty(0)
-_AT_BOUND = 0.05  # share of scores at or past 1 that is told
+_AT_BOUND = 0.05  # share of scores at or past 1 above which the answer says so
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class PlannedPair:
     limits: tuple[PilotLimits | None, PilotLimits | None] = (None, None)
 
     def spans(self, sized: bool) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return 80% limits of each plan's difference, or of its subjects of the second group; NaN: none."""
+        """Return 80% limits of each plan's difference, or of the second group's size; NaN without any."""
         return _span(self.worse, self.limits[0], sized), _span(self.better, self.limits[1], sized)
 
     @property
     def resolved(self) -> float:
-        """The smallest difference that the pilot resolves where less was asked or found; else NaN."""
+        """The smallest difference that the pilot resolves, if that is more than a planned one; else NaN."""
         finer = [
             one.resolved
             for plan, one in zip((self.worse, self.better), self.limits, strict=True)
@@ -78,7 +78,7 @@ class PlannedPair:
 
     @property
     def at_bound(self) -> bool:
-        """Whether more than a few scores are 1, or would pass it where the better group kept its level."""
+        """Whether more than a few scores are 1, or would exceed it if the better group kept its level."""
         return any(one is not None and one.at_bound > _AT_BOUND for one in self.limits)
 
 
@@ -286,7 +286,7 @@ def _planned(
     pilot: bool,
     **level: Any,
 ) -> PlannedPair:
-    """Plan for two groups, from their scores, or from the rate of failures in the one better served."""
+    """Plan for two groups from their scores, or from the rate of failures in the better served one."""
     if endpoint == "failures":
         if sizes is not None:
             return PlannedPair(first, second, *detectable_failures(rate, *sizes, **level), rate)

@@ -1,7 +1,6 @@
 """Figures for papers, slides and notebooks: box plots as in Fig. 2 of Lee et al. 2025, gaps, sizes.
 
-Margins are computed in inches from the text that they hold: matplotlib's own layout engines draw
-everything twice.
+Margins are computed in inches from the text in them, since matplotlib's layout engines draw everything twice.
 """
 
 import math
@@ -33,15 +32,15 @@ from fairseg.report.templates import say
 from fairseg.scoring.summary import Summary
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
-_MOST_POINTS = 300  # subjects a group, above which single points say nothing
-_FEWEST = 5  # subjects a group, below which a box would make much of little: points only
-_WIDEST = 9.8  # inches of a figure, which the page then need not shrink, nor its letters
+_MOST_POINTS = 300  # subjects of a group; with more, single points say nothing
+_FEWEST = 5  # subjects of a group; with fewer, it has points and no box
+_WIDEST = 9.8  # inches of a figure, so that a page need not shrink it
 _LABELS = 7.0  # inches for the boxes of each row
 _PANEL = 8.6  # inches for the boxes of a panel; names that need more stand at an angle
-_LONGEST = 60  # letters of a group's name, which a figure else would have no room beside
-_ROW_NAME = 32  # letters of a row's name, after which it is broken
-_LINE_LENGTH = 16  # letters of a name, after which it is broken
-# A figure is the same whatever style the process has: nnU-Net, for one, sets fonts of 2.5 times the size.
+_LONGEST = 60  # letters of a group's name; longer ones are cut
+_ROW_NAME = 32  # letters of a line of a row's name
+_LINE_LENGTH = 16  # letters of a line of a group's name
+# Figures ignore the style of the process, which nnU-Net, for one, sets to fonts of 2.5 times the size.
 _LOOKS = (
     *("axes", "boxplot", "figure", "font", "grid", "hatch", "legend", "lines", "mathtext", "patch"),
     *("savefig", "scatter", "text", "xtick", "ytick"),
@@ -56,13 +55,13 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "text.color": INK,
-    "svg.fonttype": "none",  # text stays text: any script, to be found and read aloud
+    "svg.fonttype": "none",  # text stays text, which can be searched and read aloud
     "svg.hashsalt": "fairseg",  # the same scores give the same file
 }
 
 
 def draw(kinds: Mapping[str, Callable[..., Axes]], kind: str, result: Any, ax: Axes | None) -> Axes:
-    """Draw a result as one of the kinds that there are of it.
+    """Draw a result as one of its kinds of figures.
 
     Raises:
         ValueError: there is no such kind.
@@ -158,7 +157,7 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new figure, which no other library's state knows of."""
+    """Return the axes of a new figure, without touching pyplot's state."""
     with rc_context(STYLE):
         return Figure(figsize=(width, height), layout="constrained").subplots()
 
@@ -253,7 +252,7 @@ def key_width(names: Sequence[str]) -> float:
 
 
 def cut(name: str) -> str:
-    """Return a name that a figure has room for: of a longer one its beginning and its end."""
+    """Return a name, of a long one only its beginning and its end."""
     text = plain(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]} … {text[-17:]}"
 
@@ -276,7 +275,7 @@ def to_pdf(figure: Figure) -> bytes:
 def _saved(figure: Figure, form: str, **options: Any) -> bytes:
     file = BytesIO()
     with rc_context(STYLE), warnings.catch_warnings():
-        # Matplotlib measures with its own font; the viewer's has the letters that this one lacks.
+        # Matplotlib measures with its own font, which lacks letters that the viewer's font has.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format=form, **options)
     return file.getvalue()
@@ -285,7 +284,7 @@ def _saved(figure: Figure, form: str, **options: Any) -> bytes:
 def _figure(
     number: int, *, width: float, height: float, left: float, below: float, above: float = 0.15
 ) -> tuple[Figure, list[Axes]]:
-    """Return panels, each of this size in inches, with this much room around them; as many a row as fit."""
+    """Return panels of a size in inches with margins around them, as many in a row as fit."""
     right, gap = 0.15, left + 0.1
     most = max(1, int((_WIDEST - left - right + gap) / (width + gap)))
     rows = math.ceil(number / most)
@@ -318,7 +317,7 @@ def _panel(ax: Axes, summary: Summary, metric: str) -> None:
 def draw_boxes(
     ax: Axes, summary: Summary, metric: str, positions: Sequence[float], width: float, orientation: Any
 ) -> None:
-    """Draw a box for each group with subjects enough, and upright ones with a point a subject."""
+    """Draw a box for each group with enough subjects, and in upright plots a point for each subject."""
     values = _values(summary, metric)
     boxed = [number for number, part in enumerate(values) if part.size >= _FEWEST]
     points = orientation == "vertical" and max(map(len, values)) <= _MOST_POINTS
@@ -339,7 +338,7 @@ def draw_boxes(
         orientation=orientation,
         manage_ticks=False,
         patch_artist=True,
-        showfliers=not points,  # where every subject is a point, they are there already
+        showfliers=not points,  # points show every subject already
         medianprops={"color": INK, "linewidth": 1.6},
         whiskerprops={"color": INK},
         capprops={"color": INK},
@@ -351,8 +350,8 @@ def draw_boxes(
 
 
 def _draw_points(ax: Axes, values: Sequence[Any], positions: Sequence[float], width: float) -> None:
-    """Draw the subjects of each group, of which there are not too many."""
-    # The same jitter every time, drawn from no generator: golden-ratio steps fill the width evenly.
+    """Draw the subjects of each group that has not too many of them."""
+    # The jitter is not random: golden-ratio steps fill the width evenly.
     for position, part in zip(positions, values, strict=True):
         if part.size <= _MOST_POINTS:
             jitter = (np.arange(part.size) * 0.6180339887 % 1 - 0.5) * 0.62 * width

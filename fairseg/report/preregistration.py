@@ -58,7 +58,7 @@ class Preregistration:
 
         Args:
             given: the options of a call.
-            stated: those that the caller stated; None: all that differ from their default.
+            stated: options that the caller stated; None: all that differ from their default.
             flags: name options in errors as the command line does.
 
         Raises:
@@ -76,7 +76,7 @@ class Preregistration:
         return {**given, **self.options}
 
     def check_metric(self, title: str) -> None:
-        """Raise a ValueError if scores are judged by another metric, of this title, than the file says."""
+        """Raise a ValueError if the title of the scores' metric is not that of the file's metric."""
         if title_of(stated := self.options["metric"]) != title:
             raise ValueError(
                 f"metric contradicts {self.name}, which says {json.dumps(stated)}: the scores are judged by "
@@ -107,7 +107,7 @@ def read_preregistration(path: str | Path) -> Preregistration:
 
 
 def write_preregistration(path: str | Path, options: Mapping[str, Any]) -> Path:
-    """Write the options of an audit into a new JSON file, every one of them.
+    """Write all options of an audit into a new JSON file.
 
     Args:
         path: of the file; its folder is made if needed.
@@ -162,7 +162,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return an option in a form in which equal ones are equal: names in a row have no order."""
+    """Return an option in a form that can be compared: the order of names does not count."""
     if isinstance(value, Groups) or (name == "also" and any(isinstance(one, Groups) for one in value)):
         raise ValueError(f"{name} must name columns where options come from a file, got {listed([value])}")
     if name in ("by", "adjust"):

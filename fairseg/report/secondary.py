@@ -51,7 +51,7 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     for metric in (name for name in result.scores.metrics if name != "dice"):
         values = overall_metric(result, overall, metric)
         better = METRICS[metric].higher_is_better
-        # Of a signed error no end is the hardest, but its spread says how large it gets either way.
+        # A signed error has no hardest end, but its spread says how large it gets either way.
         second = Endpoint.SPREAD if better is None else Endpoint.HARDEST
         for endpoint in (Endpoint.TYPICAL, second):
             measures.append(Measure(overall.title(metric), values, endpoint, better))
@@ -78,11 +78,11 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
 
 
 def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
-    """Return the cells of a row; `better` has the measures of which the higher value is the better one."""
+    """Return the cells of a row; `better` has the measures whose higher values are better."""
     text, css = row_label(row)
     share = row.endpoint is Endpoint.HARDEST
-    # As all over the page, above 0 the group named first, the second of the finding, is worse served; of a
-    # signed error, of which no end is worse, its value is the higher.
+    # As all over the page, above 0 the group named first (the finding's second) is worse served, or, for a
+    # signed error, of which no end is worse, has the higher value.
     second_is_worse = row.structure in better and row.endpoint is Endpoint.TYPICAL
     intervals = row.interval, row.equivalence
     difference, (_, *inner) = intervals if second_is_worse else (one.negated() for one in intervals)
@@ -113,7 +113,7 @@ def _sentence(row: Finding) -> str:
     by, low, high = row.interval.positive()
     sides = [(row.first, row.value_first), (row.second, row.value_second)]
     (larger, largest), (smaller, smallest) = sides if row.estimate > 0 else sides[::-1]
-    # Of an error that may lie either way the larger is not the worse.
+    # The larger signed error is not the worse one.
     signed = row.endpoint is Endpoint.TYPICAL and row.worse is None
     about = {"measure": row.structure, "endpoint": row.endpoint.name, "larger": larger, "other": smaller}
     figures = {"by": by, "low": low, "high": high, "signed": signed, "values": (largest, smallest)}

@@ -1,4 +1,4 @@
-"""What a report shows beside the gaps: pictures of the worst cases, clinical measures, confounders."""
+"""Which sections a report has beside the gaps: worst cases, clinical measures, confounders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,7 +77,7 @@ class ReportSections:
 
     @property
     def stated_in(self) -> str:
-        """Which file stated the options before; "" without one."""
+        """How sentences call the file that stated the options before; "" without one."""
         if self.preregistered is None:
             return ""
         return "that has the SHA-256 below" if self.pseudonyms else self.preregistered.name
@@ -88,11 +88,11 @@ class ReportSections:
 
 
 def as_stated(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], JudgeOptions, ReportSections]:
-    """Return what is asked, how it is judged and what is shown: by a file stated before, if there is one.
+    """Return the question, the options of its judgement and the sections, with those of a preregistered file.
 
     Args:
-        arguments: of `audit` or `compare`, by their names, as a caller gave them; those that no file states
-            are passed over, but for `preregister`, `sections` and `pseudonyms`.
+        arguments: of `audit` or `compare` by name; used are those that a file can state, and `preregister`,
+            `sections` and `pseudonyms`.
 
     Raises:
         ValueError: as `read_preregistration`, or an option differs from its default and from the file.

@@ -1,4 +1,4 @@
-"""Does the verdict hang on a choice? The page judged again from other scores, and without some subjects."""
+"""Does the verdict hang on a choice? The page is judged again from other scores and without some subjects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -118,10 +118,10 @@ def _rows(
 
 
 def _row(name: str, verdicts: list[VariantVerdict]) -> tuple[str, list[Cell], VariantVerdict | None]:
-    """Return the verdict of a choice and of which of several pairs it is, its gap, and how many flip.
+    """Return a choice, its cells (verdict, typical gap, pairs that flip) and the verdict that flips, if any.
 
-    It is the worst of those that flip, else of all: those that fail first, then the widest of those with a
-    gap, as in the card. The last is it again if it flips.
+    Of several pairs the verdict is the worst of those that flip, else of all: those that fail first, then
+    those with the widest gaps, as in the card.
     """
     flipped = [one for one in verdicts if one.flips and one.verdict is not Verdict.NOT_JUDGED]
     one = min(

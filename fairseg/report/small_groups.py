@@ -1,4 +1,4 @@
-"""Small groups beside the others: their means drawn together, which say less by chance than the raw ones."""
+"""Means of small groups, drawn together so that the extreme ones are less often chance."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def shrunken_table(overall: Summary) -> Table | None:
     if (count > 0).sum() < _LEAST_GROUPS:
         return None
     means = np.array([part.mean() if part.size else np.nan for part in parts])
-    # The spread within a group of few is hardly known: all groups share one, as in an analysis of variance.
+    # The spread within a small group is hardly known, so all groups share one, as in an analysis of variance.
     residuals = np.concatenate([part - part.mean() for part in parts if part.size])
     freedom = max(1, residuals.size - int((count > 0).sum()))
     spread = max(float(np.sqrt((residuals**2).sum() / freedom)), _LEAST_SPREAD)

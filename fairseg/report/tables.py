@@ -1,4 +1,4 @@
-"""One table for everything that is shown as one, and its writers: terminal, Markdown, LaTeX, CSV.
+"""The one class of tables, and its writers: terminal, Markdown, LaTeX, CSV.
 
 A table holds numbers; each writer rounds them by `fairseg.report.numbers` and makes names safe for its form.
 Pages lay it out by the macro `table` of `parts.html.j2`.
@@ -20,7 +20,7 @@ from fairseg.report import numbers
 from fairseg.report.escape import latex, markdown, plain
 
 _IN_TERMINAL = 5  # groups that stand side by side; more become rows
-_IN_LATEX = 8  # columns, above which a table is shrunk to the width of the text
+_IN_LATEX = 8  # columns; with more, a table is shrunk to the width of the text
 LETTERS = 100  # of a line of text in the terminal
 
 
@@ -33,13 +33,13 @@ class Cell:
         low: its lower limit; NaN where it has no interval.
         high: its upper limit.
         kind: how it is written, one of `numbers.KINDS`.
-        below: what stands below it in place of the limits.
+        below: text below it in place of the limits.
         best: whether it is the best of its row and stands out.
         span: columns that it takes.
         css: class of a text that is shown as a badge, such as a verdict.
-        apart: what the figure is compared with, such as a margin: rounding takes it to none of these.
-        inner: limits at 90%, which a margin is judged by; shown where they lie within it and the others,
-            which hold for a whole page, do not.
+        apart: what the figure is compared with, such as a margin; rounding never moves it onto one of these.
+        inner: 90% limits, by which a margin is judged; shown where they lie within it and the limits that
+            hold for a whole page do not.
     """
 
     value: float | str
@@ -63,7 +63,7 @@ class Cell:
 
     @cached_property
     def limits(self) -> str:
-        """What stands below it: limits in brackets; empty if there are none."""
+        """The text below the figure: limits in brackets; empty if there are none."""
         if self.below or isinstance(self.value, str) or math.isnan(self.value + self.low + self.high):
             return self.below
         kind = "points" if self.kind == "percent" else self.kind  # the sign once is enough
@@ -163,12 +163,12 @@ class Table:
         )
 
     def turned(self) -> "Table":
-        """Return the table with rows for columns."""
+        """Return the table with rows and columns exchanged."""
         cells = tuple(zip(*self.cells, strict=True))
         return replace(self, columns=self.rows, rows=self.columns, cells=cells, corner="Group", tall=True)
 
     def without_zeros(self) -> "Table":
-        """Return the table without rows of counts of nothing, and with a line in its note instead."""
+        """Return the table without counts that are all zero, which its note mentions instead."""
         counts = [heading.css.startswith("count") for heading in self.rows]
         kept = [
             not (counted and all(cell.empty for cell in row))
@@ -212,7 +212,7 @@ class Table:
         return [*(replace(part, note="") for part in parts[:-1]), replace(parts[-1], note=table.note)]
 
     def part(self, columns: Sequence[int]) -> "Table":
-        """Return some of the columns, and of the rows those that have a figure there."""
+        """Return some of the columns, and the rows that have a figure in them."""
         cells = [tuple(row[column] for column in columns) for row in self.cells]
         has_figure = [any(cell.text != numbers.NONE for cell in row) for row in cells]
         if not any(has_figure):

@@ -1,7 +1,6 @@
 """Fill in templates: pages, in which every name is escaped, and sentences as plain text.
 
-The templates hold the English; what they are given are findings. A sentence is a macro of
-`sentences.txt.j2`.
+The templates hold the English and get findings. Each sentence is a macro of `sentences.txt.j2`.
 """
 
 import re
@@ -81,7 +80,7 @@ def as_sentence(note: str) -> str:
 
 
 def options_whole(text: object) -> Markup:
-    """Return a text for a page, in which no line ends within an option of a command.
+    """Return a text for a page, in which no line breaks within an option of a command.
 
     >>> options_whole("a < b: --spacing 0.5")
     Markup('a &lt; b: <span class="option">--spacing</span> 0.5')
@@ -90,7 +89,7 @@ def options_whole(text: object) -> Markup:
 
 
 def structure(name: str) -> str:
-    """Return what a sentence calls a structure: a bare number says what it numbers.
+    """Return the name of a structure in a sentence: a bare number is a label.
 
     >>> structure("LV"), structure("2")
     ('LV', 'label 2')

@@ -1,4 +1,4 @@
-"""The cases that each group is served worst in, as pictures."""
+"""Pictures of the worst cases of each group."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from fairseg.scoring.voxel_sizes import VoxelSizes
 
 logger = logging.getLogger(__name__)
 
-_MOST = 12  # pictures, which make a page large
+_MOST = 12  # pictures; more would make the page large
 _EACH = 3  # of a group
 
 
@@ -37,8 +37,9 @@ def worst_cases(
         pseudonyms: whose codes the scores have in the place of names.
 
     Returns:
-        Group and pictures, of the groups that have cases; at most 12 pictures in all. And why cases could not
-        be drawn, with their names; a reason can name a file, so with pseudonyms the log alone has it.
+        Each group with its pictures, of the groups that have cases; at most 12 pictures in all. Then each
+        reason why cases could not be drawn, with their names; a reason can name a file, so with pseudonyms it
+        stands in the log alone.
 
     Raises:
         ValueError: the spacing is not usable.
@@ -80,7 +81,7 @@ def worst_cases(
 
 
 def _shown(codes: LabelMap, files: Sequence[Path], names: Sequence[str]) -> LabelMap:
-    """Return the structures of these names; without any named, the values that the masks have."""
+    """Return the structures of these names; if no structure has a name, the values in the masks."""
     if not codes.reference:
         values = np.union1d(*(np.unique(read_labels(file).voxels) for file in files))
         codes = codes.of_values(int(value) for value in values if value > 0 and value != codes.ignore)

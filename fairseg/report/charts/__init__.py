@@ -1,4 +1,4 @@
-"""Charts for the page: pictures as text, in its colours, light and dark, every subject in them by name.
+"""Charts for the page, as SVG in its colours, light and dark; every subject in them has its name.
 
 Make one `Roster` for the page, then charts of arrays with one entry a subject, then put
 `Roster.markup()` and `script()` at the end of the page.

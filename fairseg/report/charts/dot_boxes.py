@@ -19,9 +19,9 @@ from fairseg.statistics.smoothing import density
 
 _LEAST_FOR_BOX = 5  # subjects of a group; of fewer the quartiles say little
 _LEAST_FOR_DENSITY = 20  # subjects of a group
-_MANY = 6  # groups, above which rows are lower
+_MANY = 6  # groups; with more, rows are lower
 _LEFT, _RIGHT = 8.0, frame.WIDTH - 8.0
-_SQUEEZED = 0.2  # of the common axis: a panel that fills less could not be read
+_SQUEEZED = 0.2  # of the common axis: a panel that fills less is not legible
 
 
 def dot_boxes(
@@ -35,9 +35,9 @@ def dot_boxes(
     reference: int | None = None,
     one_axis: bool = False,
 ) -> Markup:
-    """Return one panel a structure; in each the groups below each other.
+    """Return one panel a structure, each with the groups below each other.
 
-    All have one axis, unless that would squeeze one of them into less than a fifth of it.
+    All panels have one axis, unless one of them would fill less than a fifth of it.
 
     A group of at least 5 subjects has a box (quartiles and median; whiskers to the farthest value within
     1.5 IQR), one of at least 20 the density above it, and every group its subjects as dots.
@@ -50,7 +50,7 @@ def dot_boxes(
         name: id that no other chart of the page begins with.
         axis: what the values are, such as "DSC" or "HD (mm)".
         reference: id of the group whose median is drawn through all others.
-        one_axis: whether panels that are to be compared, such as models, keep one axis whatever it squeezes.
+        one_axis: whether panels always keep one axis, since they are to be compared, such as models.
 
     Raises:
         ValueError: arrays that do not fit the subjects.

@@ -1,8 +1,8 @@
 """Gaps with their intervals, one row each: a table that is a plot as well.
 
-The rows are a real table: read aloud cell by cell, copied, narrowed. Its plot is drawn in per cent of the
-column, so lines run through all rows, however high they are. The verdict stands beside the name, where it is
-seen on a telephone too.
+The rows are a real table, which can be read aloud cell by cell, copied and narrowed. Positions in the plot
+are in per cent of the column, so that lines run through all rows, however high they are. The verdict stands
+beside the name, where a telephone shows it too.
 """
 
 import math
@@ -27,16 +27,16 @@ class ForestRow:
     """One gap.
 
     Attributes:
-        block: what its rows are headed with: an attribute.
+        block: heading above its rows, such as an attribute.
         name: what is compared: "LV", or "LV: Black against White".
         estimate: the gap; NaN where there is none.
         low: of its interval, NaN where it was not judged.
         high: of its interval.
-        verdict: on it; without an interval it is `NOT_JUDGED`.
+        verdict: on it; shown as `NOT_JUDGED` without an interval.
         counts: subjects, as text: "15 / 12", "White 15, Black 12".
-        label: text and CSS class of the badge; those of the verdict if not given.
+        label: text and CSS class of the badge; None: those of the verdict.
         inner: limits that a margin is judged by, narrower than the interval.
-        band: what does not matter in this row, in place of the margin of all; an end that is infinite is the
+        band: gaps that do not matter in this row, in place of the margin of all rows; an infinite end is the
             end of the axis.
     """
 
@@ -85,11 +85,11 @@ def forest(
 
     Args:
         rows: the gaps; neighbours of one block stand below its heading.
-        label: what the table shows, for those who hear it.
+        label: what the table shows, for screen readers.
         axis: what is drawn, such as "Gap in median DSC, White minus group".
         margin: gaps between -margin and margin do not matter.
         heads: of the columns with text.
-        write: how gaps are written; with as many decimals as the axis needs if not given.
+        write: how gaps are written; None: with as many decimals as the axis needs.
 
     Raises:
         ValueError: no rows, or an interval the wrong way round.

@@ -21,7 +21,7 @@ def chart(
     Args:
         name: id that no other chart of the page has.
         title: what is shown; stands above the picture.
-        about: what a reader learns who does not see the picture.
+        about: the description for readers who cannot see the picture.
         parts: elements of SVG.
         height: pixels.
         width: pixels.
@@ -115,7 +115,7 @@ def markers(name: str, number: int, reference: int | None, radius: float, opacit
 def legend(
     names: Sequence[str], reference: int | None = None, counts: Mapping[int, int] | None = None
 ) -> Markup:
-    """Return which shape and colour stands for which group.
+    """Return the key of a chart: the shape and colour of each group.
 
     Args:
         names: of the groups.

@@ -21,7 +21,7 @@ from fairseg.statistics.smoothing import smooth_trend
 _HEIGHT, _PANEL_HEIGHT = 260.0, 170.0  # pixels within the axes
 _PANEL_WIDTH = 300.0  # pixels of a panel of agreement
 _LEAST_FOR_TREND = 30  # subjects of a group, below which a trend is noise
-_LEAST_FOR_LIMITS = 3  # subjects that limits of agreement take
+_LEAST_FOR_LIMITS = 3  # subjects of a group, below which it has no limits of agreement
 
 
 def scatter(
@@ -39,7 +39,7 @@ def scatter(
     log_x: bool = False,
     trend: bool = False,
 ) -> Markup:
-    """Return a dot for every subject, of another shape and colour for each group (see `legend`).
+    """Return a dot for every subject; each group has its own shape and colour (see `legend`).
 
     Args:
         x: (N,), one value a subject, NaN where there is none.
@@ -78,7 +78,7 @@ def scatter(
     total = int(known.sum())
     looks = ((40, (4.2, 0.9)), (300, (3.2, 0.7)), (1500, (2.6, 0.5)), (10**9, (2.2, 0.35)))
     radius, opacity = next(look for most, look in looks if total <= most)
-    opacity *= 0.6 if trend and total > 300 else 1  # the lines are what one is to see
+    opacity *= 0.6 if trend and total > 300 else 1  # so that the lines stand out
     parts: list[Markup] = []
     lines: list[Markup] = []
     members = [np.flatnonzero(known & (ids == group)) for group in range(len(names))]
@@ -108,7 +108,7 @@ def scatter(
 
 
 def _trend(x: Floats, y: Floats, css: str, group: int) -> Markup:
-    """Return a smooth line through the dots: dashed in another way for each group, with a rim."""
+    """Return a smooth line through the dots, with a rim; groups differ in their dashes."""
     line = "M" + "L".join(f"{px(a)} {px(b)}" for a, b in zip(*smooth_trend(x, y), strict=True))
     dash = (None, "7 3", "2 3", "9 3 2 3")[group % 4]
     trend = tag("path", d=line, class_=f"trend {css}", stroke_dasharray=dash)
@@ -197,7 +197,7 @@ def bland_altman(
 
 
 def _limits(difference: Floats) -> list[float]:
-    """Return lower limit, bias and upper limit, if there are subjects enough."""
+    """Return lower limit, bias and upper limit; nothing for fewer than three subjects."""
     if len(difference) < _LEAST_FOR_LIMITS:
         return []
     bias, reach = float(difference.mean()), 1.96 * float(difference.std(ddof=1))

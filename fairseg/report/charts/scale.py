@@ -69,7 +69,7 @@ def make_scale(
     """Return an axis that holds all values, with a little room at its ends.
 
     Args:
-        values: arrays; what is not finite is passed over, on a logarithmic axis also what is not positive.
+        values: arrays; values that are not finite (on a logarithmic axis: not positive) are ignored.
         start: pixel of the lowest value.
         stop: pixel of the highest.
         most: steps between ticks.
@@ -90,7 +90,7 @@ def make_scale(
     if high - low <= 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.05 * max(1.0, abs(low)), high + 0.05 * max(1.0, abs(high))
     ticks = _even_ticks(low, high, most)
-    # Up to the next tick, but no further than a little room: empty ends only make the rest small.
+    # Extend to the next ticks, unless they are far: empty ends only make the rest small.
     room = 0.05 * (high - low)
     low, high = max(low - room, ticks[0]), min(high + room, ticks[-1])
     ticks_within = tuple(float(f"{tick:.10g}") + 0.0 for tick in ticks if low <= tick <= high)

@@ -20,9 +20,9 @@ from fairseg.report.charts.svg import tag
 from fairseg.report.escape import plain
 from fairseg.report.numbers import decimals
 
-MOST_DOTS = 10_000  # of a chart, above which a page is slow and its dots hide each other
-_LEAST_DOTS = 20  # of a group that has so many subjects
-UNIT = 0.1  # pixels of the whole numbers that a path of dots is written in
+MOST_DOTS = 10_000  # of a chart; with more, a page is slow and dots hide each other
+_LEAST_DOTS = 20  # of a group, if it has so many subjects
+UNIT = 0.1  # pixels: the unit of the whole numbers in a path of dots
 
 
 class Roster:
@@ -49,7 +49,7 @@ class Roster:
         self._data: list[tuple[str, int, list[int | None]]] = []
 
     def series(self, title: str, values: npt.ArrayLike) -> int:
-        """Take values that a tooltip is to tell, and return their number; the same values are kept once.
+        """Add values for tooltips, unless they are there already, and return their number.
 
         Raises:
             ValueError: not one value a subject.
@@ -80,10 +80,10 @@ class Roster:
         return array
 
     def markup(self) -> Markup:
-        """Return the list for the page, once, after all charts are made."""
+        """Return the data for the page's script; call it once, after all charts are made."""
         names = [name for name, drawn in zip(self.names, self.drawn, strict=True) if drawn]
         text = json.dumps({"names": names, "series": self._data}, ensure_ascii=False, separators=(",", ":"))
-        # Within a script element only these could end it or begin another.
+        # Only these letters could end the script element or begin another.
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
         return tag("script", Markup(text), type="application/json", id="chart-data")
 
@@ -91,7 +91,7 @@ class Roster:
 def spread_evenly(
     groupings: Sequence[npt.NDArray[np.int64]], values: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Return which subjects are drawn, bool (N,): of more than 10,000 those spread evenly over each group.
+    """Return which subjects are drawn, bool (N,): of more than 10,000 some, spread evenly over each group.
 
     Args:
         groupings: of each attribute the group ids, (N,); -1 unknown.
@@ -152,7 +152,7 @@ def dots(
         who: (N,), indices of the subjects, ascending.
         subjects: of the page; those that it does not draw are left out.
         group: name of the group.
-        series: what a tooltip tells of these dots, numbers from `Roster.series`.
+        series: values in the tooltips of these dots, by their numbers from `Roster.series`.
         radius: of a dot, pixels.
         css: class of its colour.
         opacity: 0 to 1.
@@ -182,18 +182,18 @@ def dots(
 
 
 def look_for(number: int) -> tuple[float, float]:
-    """Return radius and opacity of a dot where there are so many of them."""
+    """Return radius and opacity of a dot among so many dots."""
     looks = ((30, 3.0, 0.85), (120, 2.4, 0.65), (600, 1.7, 0.65), (2500, 1.2, 0.5), (10**9, 0.9, 0.5))
     return next((radius, opacity) for most, radius, opacity in looks if number <= most)
 
 
 def script() -> Markup:
-    """Return the one script of the page: it names dots; without it, all of the page is there to read."""
+    """Return the only script of the page, which names dots; without it the whole page can still be read."""
     return Markup("<script>{}</script>").format(Markup(_source()))
 
 
 def script_policy() -> str:
-    """Return what the Content-Security-Policy says to let this script run, and no other.
+    """Return the source of the Content-Security-Policy that allows this script and no other.
 
     >>> script_policy()
     "'sha256-...'"

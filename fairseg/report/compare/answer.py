@@ -199,27 +199,13 @@ def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
     }
     return [
         {
-            "group": one.group,
+            **_counts(one),
             "structure": one.structure,
             "by": _abs(one.change, numbers.score, result.options.margin),
-            "n": one.n,
-            "rescued": one.rescued,
-            "newly_failing": one.newly_failing,
-            "gained": one.gained,
-            "lost": one.lost,
-            **_median_change(one),
         }
         for one in model.changes
         if (one.group, one.structure) in lost and one.change.estimate < 0 and one.mean_change.low <= 0
     ][:3]
-
-
-def _median_change(change: GroupChange) -> dict[str, Any]:
-    """Return what the median subject gained, and whether its sign differs from that of the typical change."""
-    mixed = (
-        sign(change.median_change) != sign(change.change.estimate) and abs(change.change.estimate) >= _LEAST
-    )
-    return {"mixed": mixed, "median_change": numbers.score(change.median_change, sign=True)}
 
 
 def _others(model: ModelGains, pair: PairGains | None, row: GainRow | None, result: Compared) -> list[str]:
@@ -403,34 +389,34 @@ def _changes(
     model: ModelGains, pair: PairGains, result: Compared, structure: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the typical change of both groups of a pair in a structure; None: over all structures."""
-    changes, margin = [], result.options.margin
-    for group in (pair.first, pair.second):
-        change = next(
-            (
-                one
-                for one in model.changes
-                if (one.attribute, one.group) == (pair.attribute, group)
-                and structure in (None, one.structure)
-            ),
-            None,
-        )
-        if change is not None and change.judged:
-            changes.append(
-                {
-                    "group": group,
-                    "shown": _shown(change.change),
-                    "by": _abs(change.change, numbers.score, margin)
-                    if _shown(change.change)
-                    else numbers.with_limits(
-                        *change.change, partial(numbers.score, sign=True), apart=(0.0, margin, -margin)
-                    ),
-                    "n": change.n,
-                    "newly_failing": change.newly_failing,
-                    "rescued": change.rescued,
-                    "lost": change.lost,
-                    "gained": change.gained,
-                    "structure": "" if structure in (None, result.judgement.structures[0]) else structure,
-                    **_median_change(change),
-                }
+    overall, margin = result.judgement.structures[0], result.options.margin
+    of_group: dict[str, GroupChange] = {}
+    for one in model.changes:
+        if one.attribute == pair.attribute and structure in (None, one.structure):
+            of_group.setdefault(one.group, one)
+    changes = []
+    for one in (of_group[group] for group in (pair.first, pair.second) if group in of_group):
+        if one.judged:
+            signed = partial(numbers.score, sign=True)
+            gained_or_lost = _shown(one.change)
+            by = (
+                _abs(one.change, numbers.score, margin)
+                if gained_or_lost
+                else numbers.with_limits(*one.change, signed, apart=(0.0, margin, -margin))
             )
+            elsewhere = "" if structure in (None, overall) else structure
+            changes.append({**_counts(one), "shown": gained_or_lost, "by": by, "structure": elsewhere})
     return changes
+
+
+def _counts(change: GroupChange) -> dict[str, Any]:
+    """Return how many of a group changed how, what its median subject gained, and whether these contradict.
+
+    They do where the median change and the typical change have different signs.
+    """
+    names = ("group", "n", "newly_failing", "rescued", "lost", "gained")
+    mixed = (
+        sign(change.median_change) != sign(change.change.estimate) and abs(change.change.estimate) >= _LEAST
+    )
+    median = {"mixed": mixed, "median_change": numbers.score(change.median_change, sign=True)}
+    return {name: getattr(change, name) for name in names} | median

@@ -1,4 +1,4 @@
-"""The card that heads a comparison's page and stands for it in a notebook, and the same in a terminal."""
+"""The card that heads a comparison's page and represents it in a notebook, and the same in a terminal."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from fairseg.report.tables import to_terminal as tables_to_terminal
 from fairseg.report.templates import say
 
 _MOST_CHANGES = 3  # models whose groups have a table on the card
-_OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, who newly fails and who no longer does
+_OF_CHANGES = (0, 3, 4, 5)  # columns: subjects, typical change, how many newly fail and no longer fail
 
 
 def card_of(result: Compared, notes: Sequence[str]) -> Card:
@@ -31,7 +31,7 @@ def card_of(result: Compared, notes: Sequence[str]) -> Card:
 
 
 def _tables(result: Compared) -> list[Table]:
-    """Return all models at a glance and, of a few models, what became of each group."""
+    """Return the table of all models and, for a few models, that of the changes of each group."""
     models = result.judgement.models[:_MOST_CHANGES]
     changes = [changes_table(result, model) for model in models]
     rows = [

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "comparison.html"
 KIND = "comparison"
-_MOST_GAPS = 60  # that are drawn
+_MOST_GAPS = 60  # in the chart
 FILES = (
     *(PAGE, "comparison.csv", "comparison.md", "comparison.tex", "findings.csv", "changes.csv"),
     "comparison.svg",

@@ -74,7 +74,7 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
             alpha = 1.0 if filled else 0.5
             ax.plot(gap[1:], [at + lift] * 2, color=INK, lw=1.1, alpha=alpha, zorder=2)
             face = shade if filled and verdict is not Verdict.OPEN else "white"
-            sign = shape if filled else "o"  # no format string: that of "no relevant change" is a text
+            sign = shape if filled else "o"  # no format string: that of "no relevant change" is text
             ax.plot(gap.estimate, at + lift, marker=sign, ls="", ms=7, mfc=face, mec=shade, zorder=3)
     name_rows(ax, [plain(name) for name, *_ in rows])
     ax.set_xlabel(f"gap before (open) and after, in {result.scores.title}")

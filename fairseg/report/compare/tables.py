@@ -1,4 +1,4 @@
-"""A comparison as tables: models at a glance, what became of each group, all findings, the paper's form."""
+"""A comparison as tables: all models, the changes of each group, all findings, and the paper's form."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -71,7 +71,7 @@ def _pair_cells(row: GainRow | None, pair: PairGains, *, of_pair: bool = False) 
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
-    """Return what became of each group with a model: typical change, who newly fails, who lost much."""
+    """Return the changes of each group with a model: typical change, how many newly fail or lost much."""
     structure = structure or result.judgement.structures[0]
     changes = [one for one in model.changes if one.structure == structure]
     several = len({one.attribute for one in changes}) > 1
@@ -194,7 +194,7 @@ def _paper_cells(name: str, of_models: dict[str, Summary]) -> list[list[Cell]]:
 
 
 def _best(name: str, values: Sequence[float]) -> float | None:
-    """Return the best of several models' values; None where none is better, or the measure has no better."""
+    """Return the best of several models' values; None if they are equal or the measure has no best value."""
     known = [value for value in values if not np.isnan(value)]
     if len({round(value, 3) for value in known}) < 2 or not name.startswith(("Median", SER, GAP)):
         return None
