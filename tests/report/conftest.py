@@ -74,9 +74,9 @@ def ask(browse: Callable[..., str], tmp_path: Path) -> Callable[..., object]:
         copy = tmp_path / "probe.html"
         before, _, after = policy.sub("", text).rpartition("</body>")
         copy.write_text(before + probe + after, encoding="utf-8")
-        said = re.search(r'<pre id="probe">(.*?)</pre>', browse(copy, "--dump-dom", *flags), re.DOTALL)
-        assert said, "the probe did not finish"
-        return json.loads(unescape(said[1]))
+        output = re.search(r'<pre id="probe">(.*?)</pre>', browse(copy, "--dump-dom", *flags), re.DOTALL)
+        assert output, "the probe did not finish"
+        return json.loads(unescape(output[1]))
 
     return run
 

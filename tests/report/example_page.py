@@ -101,23 +101,23 @@ def make_page(
     groups = rng.choice(len(names), number, p=share / share.sum())
     groups[: len(names)] = np.arange(len(names))
     groups[-1] = -1
-    subjects = Roster(who if who is not None else [f"subject_{place:04d}" for place in range(number)])
+    subjects = Roster(who if who is not None else [f"subject_{index:04d}" for index in range(number)])
     size = np.exp(rng.normal(9, 0.6, number))
     worse = np.linspace(0, 0.05, len(names))[groups]
     score = {
-        name: np.clip(1 - rng.gamma(3, 0.02 + 0.008 * place, number) - worse - 200 / size, 0, 1)
-        for place, name in enumerate(structures)
+        name: np.clip(1 - rng.gamma(3, 0.02 + 0.008 * index, number) - worse - 200 / size, 0, 1)
+        for index, name in enumerate(structures)
     }
     first = next(iter(score.values()))
     first[5 % number] = np.nan
     distance = 3 + 60 * (1 - first) * rng.uniform(0.5, 1.5, number)
     boxes = []
-    for place in range(attributes):
-        ids = groups if place == 0 else rng.permutation(groups)
+    for index in range(attributes):
+        ids = groups if index == 0 else rng.permutation(groups)
         boxes.append(
             (
-                f"attribute {place}",
-                dot_boxes(score, ids, names, subjects=subjects, name=f"box{place}", axis="DSC", reference=0),
+                f"attribute {index}",
+                dot_boxes(score, ids, names, subjects=subjects, name=f"box{index}", axis="DSC", reference=0),
             )
         )
     verdicts = (Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.GAP)
@@ -125,14 +125,14 @@ def make_page(
         ForestRow(
             block,
             name,
-            (gap := (0.034, 0.012, 0.003, 0.03)[place % 4]),
-            gap - (wide := (0.015, 0.04, 0.009, float("nan"))[place % 4]),
+            (gap := (0.034, 0.012, 0.003, 0.03)[index % 4]),
+            gap - (wide := (0.015, 0.04, 0.009, float("nan"))[index % 4]),
             gap + wide,
-            verdicts[place % 4],
+            verdicts[index % 4],
             f"{names[0]} 15, {names[1]} 12",
         )
         for block in ("sex", "ethnicity")
-        for place, name in enumerate(structures)
+        for index, name in enumerate(structures)
     ]
     scatters = charts(
         scatter(

@@ -37,15 +37,15 @@ def scores(
     names = np.array(list(medians))[ids(medians, number)]
     return pd.DataFrame(
         {
-            "case": f"c{place:03d}",
-            "subject": f"s{place:03d}",
+            "case": f"c{index:03d}",
+            "subject": f"s{index:03d}",
             attribute: name,
             "label": label,
             "dice": value,
             "hd": 20 * (1 - value),
         }
         for label in labels
-        for place, (name, value) in enumerate(zip(names, dice, strict=True))
+        for index, (name, value) in enumerate(zip(names, dice, strict=True))
     )
 
 

@@ -22,8 +22,8 @@ Check = Callable[..., dict[str, list[str]]]
 
 def scores(seed: int = 0) -> pd.DataFrame:
     rows = [
-        {"case": f"{place}", "subject": f"{place}", "site": "ABCDEF"[place % 6], "label": label}
-        for place in range(36)
+        {"case": f"{index}", "subject": f"{index}", "site": "ABCDEF"[index % 6], "label": label}
+        for index in range(36)
         for label in ("LV", "RV")
     ]
     rng = np.random.default_rng(seed)

@@ -101,9 +101,9 @@ def test_it_names_those_whom_the_model_is_not_shown_to_serve_the_worst_first() -
 
 def test_it_names_the_worst_structure_of_a_group_that_is_served_well_over_all() -> None:
     rows = [
-        (f"s{place}", "A" if place < 40 else "B", label, centre + (place % 40 - 20) / 500)
+        (f"s{index}", "A" if index < 40 else "B", label, centre + (index % 40 - 20) / 500)
         for label, centre in (("LV", 0.92), ("RV", 0.67), ("MYO", 0.65))
-        for place in range(80)
+        for index in range(80)
     ]
     table = pd.DataFrame(rows, columns=["subject", "group", "label", "dice"])
     text = fairseg.audit(table, by="group", reference="A").sentence

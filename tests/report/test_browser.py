@@ -22,8 +22,8 @@ def make_report(folder: Path) -> Path:
     """Write a report whose group, label, note and skipped case have names that attack."""
     rng = np.random.default_rng(0)
     rows = [
-        {"case": f"{place}", "subject": f"{place}", "sex": EVIL if place % 2 else IMAGE, "label": label}
-        for place in range(20)
+        {"case": f"{index}", "subject": f"{index}", "sex": EVIL if index % 2 else IMAGE, "label": label}
+        for index in range(20)
         for label in (EVIL, "$\\frac{", "LV")
     ]
     scores = pd.DataFrame(rows).assign(dice=rng.uniform(0.7, 1, 60), hd=rng.uniform(1, 9, 60), note=EVIL)
@@ -71,7 +71,7 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
 
 def test_no_table_is_wider_than_the_page(tmp_path: Path, browse: Callable[..., str]) -> None:
     names = ["Asian", "Black", "Chinese", "Mixed, of several backgrounds", "Other", "White"]
-    rows = [(f"{place}", names[place % 6], label) for place in range(36) for label in ("LV", "RV")]
+    rows = [(f"{index}", names[index % 6], label) for index in range(36) for label in ("LV", "RV")]
     scores = pd.DataFrame(rows, columns=["case", "ethnicity", "label"])
     scores["subject"] = scores["case"]
     rng = np.random.default_rng(0)

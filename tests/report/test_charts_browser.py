@@ -42,10 +42,10 @@ def test_the_dot_under_the_pointer_is_named(place: int, tmp_path: Path, ask: Ask
         mouse("mousemove", 4000); const far = said();
         mouse("mousemove"); key("Escape");
         return {{ before, near, far, escaped: said(), seen, title: chart.querySelector("title") }}"""
-    got = ask(tmp_path / "page.html", code)
-    assert got["before"] is got["far"] is got["escaped"] is got["title"] is None
-    assert got["seen"] is True
-    near = got["near"]
+    answer = ask(tmp_path / "page.html", code)
+    assert answer["before"] is answer["far"] is answer["escaped"] is answer["title"] is None
+    assert answer["seen"] is True
+    near = answer["near"]
     assert isinstance(near, list)
     assert near[0].startswith("subject_00")
     assert near[1] in {"White", "Black"}
@@ -59,9 +59,9 @@ def test_the_value_is_exact(tmp_path: Path, ask: Ask) -> None:
         const who = data.names.indexOf(said()[0]);
         const [title, digits, values] = data.series[path.dataset.k];
         return {{ said: said()[2], true: title + ": " + (values[who] / 10 ** digits).toFixed(digits) }}"""
-    got = ask(tmp_path / "page.html", code)
-    assert got["said"] == got["true"]
-    assert str(got["said"]).startswith("DSC, LVBP: 0.")
+    answer = ask(tmp_path / "page.html", code)
+    assert answer["said"] == answer["true"]
+    assert str(answer["said"]).startswith("DSC, LVBP: 0.")
 
 
 def test_a_click_marks_the_subject_in_all_charts(tmp_path: Path, ask: Ask) -> None:
@@ -71,8 +71,8 @@ def test_a_click_marks_the_subject_in_all_charts(tmp_path: Path, ask: Ask) -> No
         mouse("click", 4000); const none = document.querySelectorAll(".mark").length;
         mouse("click"); key("Escape");
         return {{ marks, none, escaped: document.querySelectorAll(".mark").length }}"""
-    got = ask(tmp_path / "page.html", code)
-    assert got == {"marks": 7, "none": 0, "escaped": 0}  # four structures, two scatters, one agreement
+    answer = ask(tmp_path / "page.html", code)
+    assert answer == {"marks": 7, "none": 0, "escaped": 0}  # four structures, two scatters, one agreement
 
 
 def test_arrow_keys_step_through_the_dots(tmp_path: Path, ask: Ask) -> None:
@@ -87,20 +87,20 @@ def test_arrow_keys_step_through_the_dots(tmp_path: Path, ask: Ask) -> None:
         key("Enter");
         return {{ right, left, down, up, focus: document.activeElement === chart, role: chart.role,
           marks: document.querySelectorAll(".mark").length, label: chart.getAttribute("aria-label") }}"""
-    got = ask(tmp_path / "page.html", code)
-    right = got["right"]
+    answer = ask(tmp_path / "page.html", code)
+    right = answer["right"]
     assert isinstance(right, list)
     assert all(", White, DSC, LVBP: 0." in said for said in right)
     values = [float(said.rsplit(" ", 1)[1]) for said in right]
     assert values == sorted(values)
     assert len(set(right)) == 7  # the last one stays
-    assert got["left"] == right[5]
-    assert ", Black, DSC" in str(got["down"])
-    assert ", White, DSC" in str(got["up"])
-    assert got["focus"] is True
-    assert got["role"] == "application"
-    assert got["marks"] == 7
-    assert "Arrow keys" in str(got["label"])
+    assert answer["left"] == right[5]
+    assert ", Black, DSC" in str(answer["down"])
+    assert ", White, DSC" in str(answer["up"])
+    assert answer["focus"] is True
+    assert answer["role"] == "application"
+    assert answer["marks"] == 7
+    assert "Arrow keys" in str(answer["label"])
 
 
 def test_names_are_text(tmp_path: Path, ask: Ask) -> None:
@@ -112,12 +112,12 @@ def test_names_are_text(tmp_path: Path, ask: Ask) -> None:
         await new Promise((done) => setTimeout(done, 200));
         return {{ title: document.title, scripts: document.scripts.length, images: document.images.length,
           said: told, charts: document.querySelectorAll(".chart svg").length }}"""
-    got = ask(tmp_path / "page.html", code)
-    assert got["title"] == "All parts"
-    assert got["images"] == 0
-    assert got["scripts"] == 4  # the data, the script, and two of the probe
-    assert got["charts"] == 2 + 2 + 3
-    said = got["said"]
+    answer = ask(tmp_path / "page.html", code)
+    assert answer["title"] == "All parts"
+    assert answer["images"] == 0
+    assert answer["scripts"] == 4  # the data, the script, and two of the probe
+    assert answer["charts"] == 2 + 2 + 3
+    said = answer["said"]
     assert isinstance(said, list)
     assert said[1] == " ".join(END.split())
     assert said[0].split(" ")[0] in {"<script>document.title='pwned'</script>", '"><img', "</script><!--"}

@@ -206,7 +206,7 @@ def test_standardised_differences_are_those_of_their_definition() -> None:
 
 def test_groups_that_are_wholly_apart_are_infinitely_far_from_each_other() -> None:
     group = np.repeat(["A", "B", "C"], 10)
-    apart = {
+    attributes = {
         "site": np.where(group == "C", "y", "x"),  # A and B alike, C apart
         "scanner": np.select([group == "A", group == "B"], ["p", "q"], "r"),
         "grade": np.where(group == "C", np.tile(["u", "v"], 15), "w"),
@@ -215,12 +215,12 @@ def test_groups_that_are_wholly_apart_are_infinitely_far_from_each_other() -> No
         "age": [50.1] * 30,
         "clinic": np.where(group == "C", "m", np.tile(["m", "n"], 15)),
     }
-    cases = {"case": list(range(30)), "group": group} | apart
-    table = table_of(cases, "group", columns=list(apart))
-    found = smd_of(table)
-    assert {name for name, smd in found.items() if np.isinf(smd)} == {"site", "scanner", "grade", "kg"}
-    assert found["arm"] == found["age"] == 0
-    assert found["clinic"] == pytest.approx(0.5 / np.sqrt(0.25 / 2))
+    cases = {"case": list(range(30)), "group": group} | attributes
+    table = table_of(cases, "group", columns=list(attributes))
+    smds = smd_of(table)
+    assert {name for name, smd in smds.items() if np.isinf(smd)} == {"site", "scanner", "grade", "kg"}
+    assert smds["arm"] == smds["age"] == 0
+    assert smds["clinic"] == pytest.approx(0.5 / np.sqrt(0.25 / 2))
     page = cohort_page_table(table)
     assert "\N{INFINITY}: two groups have no value in common" in page.note
     assert cohort_cells(table).loc["site=x", "SMD"] == "\N{INFINITY}"

@@ -103,9 +103,9 @@ def test_card_chart_table_and_terminal_say_the_same_in_the_same_order(tail: Audi
     card = unescape(re.sub(r"<[^>]+>", " ", html))
     for shown in (card, to_terminal(tail, tail.notes)):
         text = " ".join(shown.split())
-        places = [text.index(tail.verdict.label.capitalize()), text.index(tail.sentence)]
-        places += [text.index(f"{name} {verdict}", places[1]) for name, verdict in expected]
-        assert places == sorted(places)
+        positions = [text.index(tail.verdict.label.capitalize()), text.index(tail.sentence)]
+        positions += [text.index(f"{name} {verdict}", positions[1]) for name, verdict in expected]
+        assert positions == sorted(positions)
     drawn = "".join(str(picture) for _, picture, _ in gap_charts(tail))
     for row in tail.judgement.findings:
         assert f"{row_label(row)[0]}</span>" in drawn
@@ -173,16 +173,16 @@ def test_all_is_one_rule_on_card_in_tables_and_in_files(tmp_path: Path) -> None:
     )
     result = fairseg.audit(pd.concat([table, unknown]), by="group", also="site")
     result.save(tmp_path)
-    known = table.groupby("subject")["dice"].mean()
+    of_subjects = table.groupby("subject")["dice"].mean()
     shown = groups_table(result, result.analyses[0])
     cells = shown.cells[-1]
     assert shown.rows[-1].name == "All"
-    assert (cells[0].value, cells[1].value) == (120, pytest.approx(known.median()))
+    assert (cells[0].value, cells[1].value) == (120, pytest.approx(of_subjects.median()))
     subgroups = pd.read_csv(tmp_path / "subgroups.csv").query("structure == 'Overall' and group == 'All'")
     assert subgroups.set_index("attribute")["n"].to_dict() == {"group": 120, "site": 180}
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["structure", "measure"])["All (n=120)"]
     median = summary["Overall", "Median DSC"]
-    assert median == pytest.approx(known.median())
+    assert median == pytest.approx(of_subjects.median())
     limits = [summary["Overall", f"Median DSC: {end}"] for end in ("low", "high")]
     assert limits == pytest.approx([cells[1].low, cells[1].high])
     assert "60 subjects of unknown group are in no row" in to_terminal(result, result.notes)
@@ -243,9 +243,9 @@ def test_no_limit_contradicts_the_verdict_beside_it(table: Callable[..., Table])
     """Within a margin by 90% limits only: both those and the wider ones of the page are given."""
     result = fairseg.audit(scores(worse=0.05, size=80), by="group")
     rows = table(result, result.analyses[0]).cells if table is endpoints_table else table(result).cells
-    given = [row for row in rows if row[0].text == "Within margin"]
+    within_margin = [row for row in rows if row[0].text == "Within margin"]
     beyond = 0
-    for verdict, *cells in given:
+    for verdict, *cells in within_margin:
         (figure,) = [cell for cell in cells if cell.inner is not None]
         margin = max(figure.apart)
         assert figure.inner is not None
@@ -254,7 +254,7 @@ def test_no_limit_contradicts_the_verdict_beside_it(table: Callable[..., Table])
         assert ("90%: " in figure.limits) == leaves
         beyond += leaves
     assert beyond, "no row tells the two kinds of limits apart"
-    assert all("90%" not in cell.limits for row in rows if row not in given for cell in row)
+    assert all("90%" not in cell.limits for row in rows if row not in within_margin for cell in row)
 
 
 def test_the_chart_of_gaps_has_the_limits_that_the_margin_is_judged_by() -> None:

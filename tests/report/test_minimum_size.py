@@ -14,8 +14,8 @@ from fairseg import Verdict
 def table(sizes: dict[str, int], shift: float = 0.0) -> pd.DataFrame:
     """Return a subject a row; each group a little worse than the one before it."""
     parts = [
-        pd.DataFrame({"site": name, "dice": 0.9 - 0.01 * place + shift + np.linspace(-0.01, 0.01, number)})
-        for place, (name, number) in enumerate(sizes.items())
+        pd.DataFrame({"site": name, "dice": 0.9 - 0.01 * index + shift + np.linspace(-0.01, 0.01, number)})
+        for index, (name, number) in enumerate(sizes.items())
     ]
     whole = pd.concat(parts, ignore_index=True)
     return whole.assign(subject=[f"s{number}" for number in range(len(whole))])

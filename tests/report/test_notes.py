@@ -25,9 +25,9 @@ from fairseg.scoring.summary_intervals import with_intervals
 
 
 def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFrame:
-    rows = [(f"c{place}", f"c{place}", "FM"[place % 2], label) for place in range(cases) for label in labels]
+    rows = [(f"c{index}", f"c{index}", "FM"[index % 2], label) for index in range(cases) for label in labels]
     scores = pd.DataFrame(rows, columns=["case", "subject", "sex", "label"])
-    return scores.assign(dice=[0.5 + place / 200 for place in range(len(scores))], hd=2.0)
+    return scores.assign(dice=[0.5 + index / 200 for index in range(len(scores))], hd=2.0)
 
 
 def notes(scores: pd.DataFrame, by: str = "sex") -> list[str]:
@@ -58,8 +58,8 @@ def test_a_subject_in_two_groups_is_named() -> None:
 
 
 def test_of_many_subjects_in_several_groups_five_are_named_and_each_is_counted_once() -> None:
-    scores = table(24).assign(site=[f"site {place // 2 % 3}" for place in range(48)])
-    scores["subject"] = [f"p{place // 6}" for place in range(48)]  # each in all three
+    scores = table(24).assign(site=[f"site {index // 2 % 3}" for index in range(48)])
+    scores["subject"] = [f"p{index // 6}" for index in range(48)]  # each in all three
     (note,) = notes(scores, by="site")
     assert (
         note == "8 subjects are in several groups, counted in each, not judged: p0, p1, p2, p3, p4 and 3 more"
@@ -167,7 +167,7 @@ def doubled() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     once = pd.DataFrame({"sex": np.repeat(["F", "M"], 20), "dice": rng.normal(0.9, 0.02, 40)})
     twice = pd.concat([once, once], ignore_index=True)
-    return twice.assign(subject=[f"s{place}" for place in range(80)])
+    return twice.assign(subject=[f"s{index}" for index in range(80)])
 
 
 def in_centimetres() -> pd.DataFrame:
@@ -196,7 +196,7 @@ def levels_alike() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {"sex": np.repeat(["F", "female", "M"], 20), "dice": rng.normal(0.9, 0.02, 60)}
-    ).assign(subject=[f"s{place}" for place in range(60)])
+    ).assign(subject=[f"s{index}" for index in range(60)])
 
 
 def levels_that_may_say_nothing() -> pd.DataFrame:
@@ -278,7 +278,7 @@ def test_cases_that_could_not_be_scored_are_counted_by_group_wherever_the_answer
     rng = np.random.default_rng(0)
     site = np.repeat(["A", "B", "C"], [600, 600, 20])
     dice = rng.beta(44, 5.6, 1220)
-    scores = pd.DataFrame({"case": [f"c{place}" for place in range(1220)], "label": "LV", "site": site})
+    scores = pd.DataFrame({"case": [f"c{index}" for index in range(1220)], "label": "LV", "site": site})
     scores = scores.assign(dice=dice, skipped=None)
     lost = (site == "C") | ((site == "B") & (np.arange(1220) % 2 == 0))
     scores.loc[lost, ["label", "dice", "skipped"]] = None, np.nan, "no prediction"
@@ -297,8 +297,8 @@ def test_cases_that_could_not_be_scored_are_counted_by_group_wherever_the_answer
 @pytest.mark.parametrize("reason", [None, "reader failed"])
 def test_a_case_without_a_score_beside_one_with_a_score_counts_as_lost(reason: str | None) -> None:
     rng = np.random.default_rng(0)
-    scores = pd.DataFrame({"subject": np.repeat([f"s{place}" for place in range(400)], 2), "label": "LV"})
-    scores = scores.assign(case=[f"c{place}" for place in range(800)], sex=np.repeat(["M", "F"], 400))
+    scores = pd.DataFrame({"subject": np.repeat([f"s{index}" for index in range(400)], 2), "label": "LV"})
+    scores = scores.assign(case=[f"c{index}" for index in range(800)], sex=np.repeat(["M", "F"], 400))
     scores["dice"] = rng.beta(44, 5.6, 800)
     assert fairseg.audit(scores, by="sex").verdict is fairseg.Verdict.NO_GAP
     lost = (scores["sex"] == "F") & (np.arange(800) % 10 == 0)

@@ -42,20 +42,20 @@ def test_the_slice_with_most_wrong_voxels_is_shown(
     tmp_path: Path, masks: tuple[Path, Path], save_mask: Save
 ) -> None:
     image = save_mask(tmp_path / "c_0000.nii.gz", np.random.default_rng(0).normal(size=(5, 60, 80)))
-    got = overlay("c", *masks, LV, image=find_image(tmp_path, "c"))
+    drawing = overlay("c", *masks, LV, image=find_image(tmp_path, "c"))
     assert image == find_image(tmp_path, "c")
-    assert got.text == f"Case c, slice 4 of 5. Dice {got.dice:.3f}."
-    assert got.dice == pytest.approx(1 - 0.1 / 5)
-    assert f'aria-label="{got.text}"' in got.picture
-    assert picture(got.picture).mode == "L"
-    moved = contour(got.picture, "guess").mean(axis=0) - contour(got.picture, "truth").mean(axis=0)
+    assert drawing.text == f"Case c, slice 4 of 5. Dice {drawing.dice:.3f}."
+    assert drawing.dice == pytest.approx(1 - 0.1 / 5)
+    assert f'aria-label="{drawing.text}"' in drawing.picture
+    assert picture(drawing.picture).mode == "L"
+    moved = contour(drawing.picture, "guess").mean(axis=0) - contour(drawing.picture, "truth").mean(axis=0)
     assert moved[0] > 5
     assert moved[1] == pytest.approx(0, abs=1)
 
 
 def test_the_picture_has_the_aspect_of_the_body(masks: tuple[Path, Path]) -> None:
-    got = overlay("c", *masks, LV).picture  # spacing 1.5 by 1.25 mm
-    truth = np.ptp(contour(got, "truth"), axis=0)
+    drawing = overlay("c", *masks, LV).picture  # spacing 1.5 by 1.25 mm
+    truth = np.ptp(contour(drawing, "truth"), axis=0)
     assert truth[0] / truth[1] == pytest.approx(1.25 / 1.5, rel=0.05)
 
 
@@ -64,10 +64,10 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path, masks: tuple[Path, Path], 
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"nothing")
     for image, said in ((None, "No image."), (other, "lies on another grid"), (broken, "cannot be read")):
-        got = overlay("c", *masks, LV, image=image)
-        assert said in got.text
-        assert "<image" not in got.picture
-        assert 'class="truth"' in got.picture
+        drawing = overlay("c", *masks, LV, image=image)
+        assert said in drawing.text
+        assert "<image" not in drawing.picture
+        assert 'class="truth"' in drawing.picture
     assert find_image(tmp_path, "nobody") is None
 
 
@@ -80,16 +80,16 @@ def test_flat_pictures_in_grey_and_in_colour(channels: int, tmp_path: Path) -> N
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (70, 90, channels), dtype=np.uint8).squeeze()
     Image.fromarray(pixels).save(tmp_path / "image.png")
-    got = overlay(
+    drawing = overlay(
         "x",
         tmp_path / "truth.png",
         tmp_path / "guess.png",
         LabelMap({"LV": (2,)}, {"LV": (2,)}),
         image=tmp_path / "image.png",
     )
-    assert got.text == "Case x. Dice 1.000."
-    assert picture(got.picture).mode == ("RGB" if channels > 2 else "L")
-    assert np.asarray(picture(got.picture)).std() > 20
+    assert drawing.text == "Case x. Dice 1.000."
+    assert picture(drawing.picture).mode == ("RGB" if channels > 2 else "L")
+    assert np.asarray(picture(drawing.picture)).std() > 20
 
 
 def test_a_picture_without_a_place_is_drawn_on_masks_of_its_shape_alone(
@@ -118,9 +118,9 @@ def test_large_images_stay_small(tmp_path: Path, save_mask: Save) -> None:
     mask[100:1400, 100:1900] = 1
     path = save_mask(tmp_path / "m.mha", mask, (0.2, 0.2))
     image = save_mask(tmp_path / "i.mha", np.random.default_rng(0).normal(size=mask.shape), (0.2, 0.2))
-    got = overlay("x", path, path, LV, image=image)
-    assert len(got.picture) < 60_000
-    assert max(picture(got.picture).size) == 200
+    drawing = overlay("x", path, path, LV, image=image)
+    assert len(drawing.picture) < 60_000
+    assert max(picture(drawing.picture).size) == 200
 
 
 def test_the_coarsest_axis_is_the_one_across_slices(tmp_path: Path, save_mask: Save) -> None:
@@ -143,10 +143,10 @@ def test_a_picture_is_turned_as_one_looks_at_it(tmp_path: Path, save_mask: Save)
 
 def test_empty_masks_and_evil_names(tmp_path: Path, save_mask: Save) -> None:
     path = save_mask(tmp_path / "m.nii.gz", np.zeros((3, 40, 40), np.uint8))
-    got = overlay('"><b>', path, path, LV)
-    assert "Dice undefined" in got.text
-    assert "<b>" not in got.picture
-    assert "<path" not in got.picture
+    drawing = overlay('"><b>', path, path, LV)
+    assert "Dice undefined" in drawing.text
+    assert "<b>" not in drawing.picture
+    assert "<path" not in drawing.picture
 
 
 def test_masks_on_different_grids_are_refused(

@@ -18,7 +18,7 @@ from fairseg.report.tables import Cell, Heading, Table, to_latex, to_markdown
 def make_scores(number: int, metrics: tuple[str, ...] = ("dice", "hd"), missed: bool = False) -> pd.DataFrame:
     """Return the scores of `number` groups of four subjects each."""
     rng = np.random.default_rng(0)
-    rows = [(f"c{group}{place}", f"group {group}") for group in range(number) for place in range(4)]
+    rows = [(f"c{group}{index}", f"group {group}") for group in range(number) for index in range(4)]
     scores = pd.DataFrame(rows, columns=["case", "site"]).assign(label="LV")
     scores["subject"] = scores["case"]
     for metric in metrics:

@@ -23,20 +23,20 @@ def result(reference: str | None = None) -> fairseg.report.AuditResult:
 
 @pytest.mark.parametrize("reference", [None, "M"])
 def test_a_group_has_one_colour_in_figures_and_on_the_page(reference: str | None) -> None:
-    found = result(reference)
-    code = found.analyses[0].reference
-    ax = found.plot("boxes")
+    audit = result(reference)
+    code = audit.analyses[0].reference
+    ax = audit.plot("boxes")
     faces = [to_hex(patch.get_facecolor()) for patch in ax.patches]
     assert faces == [fill(group, code) for group in range(3)]
-    dots = found.plot("size").lines
+    dots = audit.plot("size").lines
     assert [line.get_color() for line in dots] == [color(group, code) for group in range(3)]
     chart = dot_boxes(
         {"LV": np.linspace(0.5, 0.9, 6)}, np.array([0, 1, 2, 0, 1, 2]), "FMX", subjects=Roster("abcdef"),
         name="a", axis="DSC", reference=code,
     )  # fmt: skip
-    drawn = re.findall(r'class="dots (\w+)"', chart)
-    assert drawn == [css_class(group, code) for group in range(3)]
-    for css, group in zip(drawn, range(3), strict=True):
+    classes = re.findall(r'class="dots (\w+)"', chart)
+    assert classes == [css_class(group, code) for group in range(3)]
+    for css, group in zip(classes, range(3), strict=True):
         name = "reference" if css == "cr" else css
         assert f"--{name}: {color(group, code)};" in css_variables(dark=False)
 
@@ -55,9 +55,9 @@ def test_every_verdict_has_a_marker() -> None:
 def test_the_chart_of_gaps_has_a_row_a_finding_within_its_limits(endpoint: Endpoint) -> None:
     from fairseg.report.plots import plot_gaps  # noqa: PLC0415
 
-    found = result("M")
-    rows = [row for row in found.judgement.findings if row.endpoint is endpoint]
-    ax = plot_gaps(found, endpoint=endpoint)
+    audit = result("M")
+    rows = [row for row in audit.judgement.findings if row.endpoint is endpoint]
+    ax = plot_gaps(audit, endpoint=endpoint)
     assert len(ax.get_yticks()) == len(rows) == 2
     assert ax.get_figure() is not None
 

@@ -25,9 +25,9 @@ PAGE = 9.9  # inches of the page's content: 62rem less its padding
 def summaries(sizes: dict[str, int], metrics: tuple[str, ...] = ("dice", "hd")) -> list[Summary]:
     """Return summaries of two labels, of groups with so many subjects."""
     rows = [
-        (f"{name}{place}", name, label, 0.5 + place / 1000)
+        (f"{name}{index}", name, label, 0.5 + index / 1000)
         for name, number in sizes.items()
-        for place in range(number)
+        for index in range(number)
         for label in ("LV", "RV")
     ]
     scores = pd.DataFrame(rows, columns=["case", "site", "label", "dice"])
@@ -104,7 +104,7 @@ def test_groups_that_are_all_small_still_make_a_figure() -> None:
 
 @pytest.mark.parametrize("number", [2, 6, 24])
 def test_the_legend_stands_in_columns_above_the_boxes(number: int) -> None:
-    figure = plot_rows(rows(summaries({f"site {place}": 5 for place in range(number)})[1:]), "dice")
+    figure = plot_rows(rows(summaries({f"site {index}": 5 for index in range(number)})[1:]), "dice")
     FigureCanvasAgg(figure).draw()
     (legend,) = figure.legends
     extent = legend.get_window_extent()
@@ -146,8 +146,8 @@ def test_the_sheet_shows_what_says_most_and_nothing_lies_on_anything(levels: int
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         [
-            (f"s{place}", f"level {place % levels}", "xy"[place % 2], label, rng.normal(0.9, 0.02))
-            for place in range(20 * levels)
+            (f"s{index}", f"level {index % levels}", "xy"[index % 2], label, rng.normal(0.9, 0.02))
+            for index in range(20 * levels)
             for label in ("LV", "RV", "MYO")
         ],
         columns=["subject", "group", "site", "label", "dice"],

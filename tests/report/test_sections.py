@@ -34,16 +34,16 @@ def make_scores(number: int = 40, labels: tuple[str, ...] = ("LVBP", "LVM")) -> 
     """Return scores of a cohort in which group B has small hearts, and small hearts low Dice."""
     rng = np.random.default_rng(0)
     rows = []
-    for place in range(number):
-        group = "B" if place % 4 == 0 else "A"
+    for index in range(number):
+        group = "B" if index % 4 == 0 else "A"
         volume = rng.normal(60 if group == "B" else 120, 12)
         for frame, share in (("ED", 1.0), ("ES", 0.45)):
             for label in labels:
                 true = volume * share
                 rows.append(
                     {
-                        "case": f"s{place:02d}_{frame}", "subject": f"s{place:02d}", "group": group,
-                        "frame": frame, "sex": "F" if place % 3 else "M", "age": str(40 + place % 31),
+                        "case": f"s{index:02d}_{frame}", "subject": f"s{index:02d}", "group": group,
+                        "frame": frame, "sex": "F" if index % 3 else "M", "age": str(40 + index % 31),
                         "label": label,
                         "dice": float(np.clip(0.7 + volume / 800 + rng.normal(0, 0.01), 0, 1)),
                         "hd": float(rng.uniform(2, 9)),
@@ -64,10 +64,10 @@ def summaries_of(scores: pd.DataFrame, by: str = "group", reference: str | None 
 def test_a_gap_of_small_hearts_goes_when_size_is_held_fixed() -> None:
     scores = make_scores()
     overall = summaries_of(scores)[0]
-    found = adjust(Scores.of(scores), overall, [STRUCTURE_SIZE, "sex", "age"], {"age": [50]}, resamples=300)
-    assert found is not None
-    assert found.reference == "A"
-    regression = found.regression.to_frame()
+    section = adjust(Scores.of(scores), overall, [STRUCTURE_SIZE, "sex", "age"], {"age": [50]}, resamples=300)
+    assert section is not None
+    assert section.reference == "A"
+    regression = section.regression.to_frame()
     name, cells = regression.index[0], regression.iloc[0].tolist()
     size = sizes(scores, overall)
     assert size is not None
@@ -82,11 +82,11 @@ def test_a_gap_of_small_hearts_goes_when_size_is_held_fixed() -> None:
     assert cells[3].startswith(f"{expected['adjusted']:.3f}\n(")
     assert expected["unadjusted"] > 0.05
     assert abs(expected["adjusted"]) < 0.03
-    assert list(found.strata) == ["sex", "age"]
-    assert [row.name for row in found.strata["age"].rows] == [
+    assert list(section.strata) == ["sex", "age"]
+    assert [row.name for row in section.strata["age"].rows] == [
         "B, age<50", "B, age>=50", "B, without strata", "B, pooled over strata",
     ]  # fmt: skip
-    assert "structure size is in the regression only" in found.notes
+    assert "structure size is in the regression only" in section.notes
 
 
 def test_what_cannot_be_adjusted_for_is_named() -> None:
@@ -148,13 +148,13 @@ def test_sizes_are_means_over_cases() -> None:
     size = sizes(scores, label)
     assert size is not None
     own = scores[(scores["subject"] == "s03") & (scores["label"] == "LVBP")]["reference_ml"]
-    place = label.subjects["subject"].tolist().index("s03")
-    assert (size[0][place], size[1]) == (pytest.approx(own.mean()), "ml")
+    index = label.subjects["subject"].tolist().index("s03")
+    assert (size[0][index], size[1]) == (pytest.approx(own.mean()), "ml")
     whole = sizes(scores.drop(columns=["prediction_ml", "reference_ml"]), overall)
     assert whole is not None
     assert whole[1] == "voxels"
     voxels = scores[scores["subject"] == "s03"].groupby("case")["reference_voxels"].sum()
-    assert whole[0][place] == pytest.approx(voxels.mean())
+    assert whole[0][index] == pytest.approx(voxels.mean())
 
 
 def test_of_many_labels_those_with_the_largest_gaps_are_drawn() -> None:
@@ -163,10 +163,10 @@ def test_of_many_labels_those_with_the_largest_gaps_are_drawn() -> None:
     worse = (scores["label"] == "L17") & (scores["group"] == "B")
     scores.loc[worse, "dice"] -= 0.3
     summaries = summaries_of(scores)
-    kept = [summary.structure for summary in with_largest_gaps(summaries)]
-    assert len(kept) == 12
-    assert kept[0] == "Overall"
-    assert "L17" in kept
+    names = [summary.structure for summary in with_largest_gaps(summaries)]
+    assert len(names) == 12
+    assert names[0] == "Overall"
+    assert "L17" in names
     result = fairseg.audit(scores, by="group", min_size=5)
     for endpoint, picture, more in gap_charts(result):
         assert str(picture).count('<th scope="row"') == 21, endpoint
@@ -209,9 +209,9 @@ def test_masks_of_two_formats_are_drawn_with_the_pixel_size_that_is_given(tmp_pa
     for shift, (case, mm) in enumerate(zip(table["case"], table["mm"], strict=True)):
         true = np.zeros((40, 60), np.uint8)
         true[10:30, 20:40] = 1
-        made = sitk.GetImageFromArray(true)
-        made.SetSpacing((0.25, 0.5) if isinstance(mm, str) else (1.5, 1.5))  # columns first
-        sitk.WriteImage(made, str(tmp_path / "references" / f"{case}.nii.gz"))
+        mask = sitk.GetImageFromArray(true)
+        mask.SetSpacing((0.25, 0.5) if isinstance(mm, str) else (1.5, 1.5))  # columns first
+        sitk.WriteImage(mask, str(tmp_path / "references" / f"{case}.nii.gz"))
         Image.fromarray(np.roll(true, shift + 1, axis=1)).save(tmp_path / "predictions" / f"{case}.png")
         Image.fromarray(np.stack([true * 90] * 3, axis=-1)).save(tmp_path / "images" / f"{case}.png")
     people = tmp_path / "people.csv"
@@ -276,10 +276,10 @@ def test_a_stratum_may_be_called_like_a_group_of_the_statistics() -> None:
     overall = with_intervals(summarize(scores, Groups.from_table(scores, by="group"))[0], resamples=300)
     few = scores["subject"].isin(["s00", "s04", "s08", "s12"]) & (scores["group"] == "B")
     table = scores.assign(site=scores["site"].where(~few, "group 9"))
-    found = adjust(Scores.of(table), overall, ["site"], {}, resamples=200)
-    assert found is not None
-    assert any(note.startswith("site: group B: strata without one of both groups") for note in found.notes)
-    assert any("group 9" in note for note in found.notes)
+    section = adjust(Scores.of(table), overall, ["site"], {}, resamples=200)
+    assert section is not None
+    assert any(note.startswith("site: group B: strata without one of both groups") for note in section.notes)
+    assert any("group 9" in note for note in section.notes)
 
 
 def biases(bias: dict[str, float], seed: int = 0, missed: dict[str, int] | None = None) -> list[str]:
@@ -290,14 +290,14 @@ def biases(bias: dict[str, float], seed: int = 0, missed: dict[str, int] | None 
     rng = np.random.default_rng(seed)
     rows = []
     for group, size in (("A", 40), ("B", 20), ("C", 4)):
-        for place in range(size):
+        for index in range(size):
             for frame, true in (("ED", 150.0), ("ES", 60.0)):
                 more = bias.get(group, 0.0) if frame == "ES" else 0.0
-                if frame == "ED" and place < (missed or {}).get(group, 0):
+                if frame == "ED" and index < (missed or {}).get(group, 0):
                     more = -true - 100.0
                 rows.append(
                     {
-                        "case": f"{group}{place}_{frame}", "subject": f"{group}{place}", "group": group,
+                        "case": f"{group}{index}_{frame}", "subject": f"{group}{index}", "group": group,
                         "frame": frame, "label": "LVBP", "dice": rng.normal(0.9, 0.01),
                         "prediction_ml": max(0.0, true + more + rng.normal(0, 4)), "reference_ml": true,
                     }
@@ -305,9 +305,9 @@ def biases(bias: dict[str, float], seed: int = 0, missed: dict[str, int] | None 
     scores = pd.DataFrame(rows)
     overall = with_intervals(summarize(scores, Groups.from_table(scores, by="group"))[0], resamples=300)
     roles = HeartRoles({"lv": "LVBP"}, "frame")
-    found = clinical_section(Scores.of(scores), overall, roles)
-    assert found is not None
-    return [*found.missing, *found.sentences]
+    section = clinical_section(Scores.of(scores), overall, roles)
+    assert section is not None
+    return [*section.missing, *section.sentences]
 
 
 def test_a_biased_ejection_fraction_is_on_the_first_screen() -> None:
@@ -350,7 +350,7 @@ def test_every_place_names_the_metric_that_is_judged_by(tmp_path: Path, metric: 
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {
-            "subject": [f"p{place}" for place in range(60)],
+            "subject": [f"p{index}" for index in range(60)],
             "sex": np.repeat(["F", "M"], 30),
             "age": rng.integers(40, 80, 60),
             "dice": rng.uniform(0.8, 0.9, 60),
@@ -372,15 +372,15 @@ def test_every_place_names_the_metric_that_is_judged_by(tmp_path: Path, metric: 
     for file in texts:
         visible = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", file.read_text())
         visible = re.sub(r"column \S*dice\S* is not looked at", "", visible)  # the one thing to say of it
-        found = re.findall(r".{30}\b(?:DSC|[Dd]ice)\b.{30}", visible)
-        assert not found, (file.name, found)
+        section = re.findall(r".{30}\b(?:DSC|[Dd]ice)\b.{30}", visible)
+        assert not section, (file.name, section)
     assert result.plot("boxes").get_ylabel() == title
     assert compared.plot("boxes").get_ylabel() == title
 
 
 def test_biased_ejection_fractions_stand_wherever_the_answer_does() -> None:
     rng = np.random.default_rng(0)
-    subjects, group = [f"p{place}" for place in range(80)], np.repeat(["A", "B"], 40)
+    subjects, group = [f"p{index}" for index in range(80)], np.repeat(["A", "B"], 40)
     parts = []
     for frame, volume, off in (("ED", 150, 0), ("ES", 60, 12)):
         reference = rng.normal(volume, 10, 80)

@@ -50,12 +50,12 @@ def test_a_verdict_that_hangs_on_missed_structures_is_named() -> None:
     missed = (table["group"] == "B") & (table["label"] == "RV") & table["subject"].str.endswith(("1", "3"))
     table.loc[missed, ["dice", "prediction_voxels"]] = [0.0, 0]
     result = fairseg.audit(table, by="group")
-    found = sensitivity(result)
-    assert found is not None
-    rows = found.table.to_frame()
+    section = sensitivity(result)
+    assert section is not None
+    rows = section.table.to_frame()
     assert rows.loc["missed structures left out", "Changes"] == "in 1 of 1"
     assert rows.loc["median over structures", "Changes"] == "no"
-    assert '"not enough evidence" by the choice "missed structures left out"' in found.sentence
+    assert '"not enough evidence" by the choice "missed structures left out"' in section.sentence
 
 
 def test_a_subject_without_any_structure_left_is_no_trouble() -> None:
@@ -67,18 +67,20 @@ def test_a_subject_without_any_structure_left_is_no_trouble() -> None:
 def test_a_verdict_that_hangs_on_nothing_has_no_sentence() -> None:
     table = cohort()
     table.loc[table["group"] == "B", "dice"] -= 0.1
-    found = sensitivity(fairseg.audit(table, by="group"))
-    assert found is not None
-    assert found.sentence == ""
-    assert set(found.table.to_frame()["Changes"]) == {"no"}
+    section = sensitivity(fairseg.audit(table, by="group"))
+    assert section is not None
+    assert section.sentence == ""
+    assert set(section.table.to_frame()["Changes"]) == {"no"}
 
 
 def changes(result: AuditResult) -> dict[str, str]:
     overall = summarize(result.scores, result.analyses[0].groups)[0]
-    beside = secondary(result, overall)
-    found = sensitivity(result, () if beside is None else beside.findings)
-    assert found is not None
-    return {row.name: cells[-1].text for row, cells in zip(found.table.rows, found.table.cells, strict=True)}
+    other_metrics = secondary(result, overall)
+    section = sensitivity(result, () if other_metrics is None else other_metrics.findings)
+    assert section is not None
+    return {
+        row.name: cells[-1].text for row, cells in zip(section.table.rows, section.table.cells, strict=True)
+    }
 
 
 def test_a_gap_that_only_strata_show_hangs_on_no_other_choice() -> None:
@@ -114,13 +116,13 @@ def test_structures_that_a_group_lacks_are_in_no_choice() -> None:
     table = pd.DataFrame(rows, columns=["subject", "group", "label", "dice", "hd95"])
     table.loc[table["label"] == "LA", "hd95"] += 5
     result = fairseg.audit(table[(table["group"] == "A") | (table["label"] != "LA")], by="group")
-    found = changes(result)
-    assert found["median over structures"] == "no"
-    assert "as judged: mean over LV and MYO and RV, a missed one is 0" in found
+    section = changes(result)
+    assert section["median over structures"] == "no"
+    assert "as judged: mean over LV and MYO and RV, a missed one is 0" in section
     overall = summarize(result.scores, result.analyses[0].groups, common=result.common.used)[0]
-    beside = secondary(result, overall)
-    assert beside is not None
-    assert not any(row.shown for row in beside.findings)
+    other_metrics = secondary(result, overall)
+    assert other_metrics is not None
+    assert not any(row.shown for row in other_metrics.findings)
     medians = overall.table.loc["Median HD95 (mm)", ["A", "B"]].astype(float)
     assert abs(medians["A"] - medians["B"]) < 0.2
 
@@ -130,10 +132,13 @@ def test_findings_that_hang_on_the_definition_of_hd95_are_named() -> None:
     table = cohort().assign(hd95_pooled=lambda one: rng.normal(5, 0.5, len(one)))
     table["hd95"] = table["hd95_pooled"] + 3 * (table["group"] == "B")
     result = fairseg.audit(table, by="group", reference="A")
-    found = [changes(result), changes(fairseg.audit(table.assign(hd95_pooled=table["hd95"] - 1), by="group"))]
-    for what in ("typical case", "hardest tenth"):
-        name = f"HD95, {what}: pooled (medpy), not the larger direction"
-        assert [one[name] for one in found] == ["in 1 of 1", "no"]
+    section = [
+        changes(result),
+        changes(fairseg.audit(table.assign(hd95_pooled=table["hd95"] - 1), by="group")),
+    ]
+    for endpoint in ("typical case", "hardest tenth"):
+        name = f"HD95, {endpoint}: pooled (medpy), not the larger direction"
+        assert [one[name] for one in section] == ["in 1 of 1", "no"]
 
 
 def test_nothing_judged_is_judged_no_other_way() -> None:
@@ -150,21 +155,21 @@ def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None
     clinical = pd.DataFrame(
         {"measure": "LVEF", "unit": "%", "subject": [f"s{at}" for at in range(80)]}
     ).assign(prediction=60 + spread * rng.standard_normal(80), reference=60.0)
-    found = secondary(result, overall, clinical)
-    assert found is not None
-    rows = found.table.to_frame()
+    section = secondary(result, overall, clinical)
+    assert section is not None
+    rows = section.table.to_frame()
     assert rows.loc["HD95 (mm): B against A: typical case", "Verdict"] == "Gap shown"
     assert rows.loc["LVEF error (%): B against A: spread", "Verdict"] == "Gap shown"
     assert rows.loc["LVEF error (%): B against A: typical case", "Verdict"] == "Not enough evidence"
     # B is worse served by all of them: farther away, less overlap, wider spread.
-    figures = {row.name: cells[4] for row, cells in zip(found.table.rows, found.table.cells, strict=True)}
+    figures = {row.name: cells[4] for row, cells in zip(section.table.rows, section.table.cells, strict=True)}
     for name, by in (("HD95 (mm)", 3.0), ("IoU", 0.1)):
         one = figures[f"{name}: B against A: typical case"]
         assert np.isclose(one.value, by, rtol=0.1)
         assert 0 < one.low < one.value < one.high
     assert figures["LVEF error (%): B against A: spread"].low > 0
-    assert any("HD95 (mm) is larger in B than in A" in line for line in found.sentences)
-    assert any("LVEF error (%) is spread wider in B" in line for line in found.sentences)
+    assert any("HD95 (mm) is larger in B than in A" in line for line in section.sentences)
+    assert any("LVEF error (%) is spread wider in B" in line for line in section.sentences)
     assert secondary(fairseg.audit(cohort(), by="group"), overall) is None
 
 
@@ -177,10 +182,10 @@ def test_of_an_error_with_a_sign_the_larger_is_not_called_so() -> None:
     clinical = pd.DataFrame(
         {"measure": "LVEF", "unit": "%", "subject": [f"s{at}" for at in range(80)], "reference": 60.0}
     ).assign(prediction=60 + low + 0.5 * rng.standard_normal(80))
-    found = secondary(result, overall, clinical)
-    assert found is not None
-    assert np.isclose(found.table.cells[0][4].value, -3.0, atol=0.5)  # no end of it is worse: B minus A
-    signed, size = found.sentences
+    section = secondary(result, overall, clinical)
+    assert section is not None
+    assert np.isclose(section.table.cells[0][4].value, -3.0, atol=0.5)  # no end of it is worse: B minus A
+    signed, size = section.sentences
     assert "larger" not in signed
     assert re.search(r"typically \S?0\.\d+ in A and \S[23]\.\d+ in B", signed)
     assert "LVEF error (%), size is larger in B than in A" in size
@@ -211,8 +216,8 @@ def test_a_signed_error_is_judged_by_its_typical_case_and_its_spread() -> None:
     error[group == "C"] *= 5
     table = pd.DataFrame({"group": group, "dice": rng.normal(0.9, 0.01, 180), "volume_error": error})
     result = fairseg.audit(table, by="group", reference="A")
-    found = secondary(result, summarize(result.scores, result.analyses[0].groups)[0])
-    assert found is not None
-    shown = {(row.second, row.endpoint) for row in found.findings if row.shown}
+    section = secondary(result, summarize(result.scores, result.analyses[0].groups)[0])
+    assert section is not None
+    shown = {(row.second, row.endpoint) for row in section.findings if row.shown}
     assert shown == {("B", Endpoint.TYPICAL), ("C", Endpoint.SPREAD)}
-    assert {row.endpoint for row in found.findings} == {Endpoint.TYPICAL, Endpoint.SPREAD}
+    assert {row.endpoint for row in section.findings} == {Endpoint.TYPICAL, Endpoint.SPREAD}

@@ -51,9 +51,9 @@ def summaries_of(
     groups: dict[str, list[float]], *, label: str = "LV", by: str = "sex", reference: str | None = None
 ) -> list[Summary]:
     rows = [
-        (f"{name}{place}", name, value)
+        (f"{name}{index}", name, value)
         for name, values in groups.items()
-        for place, value in enumerate(values)
+        for index, value in enumerate(values)
     ]
     scores = pd.DataFrame(rows, columns=["case", by, "dice"]).assign(label=label)
     scores["subject"] = scores["case"]

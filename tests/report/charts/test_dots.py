@@ -21,7 +21,7 @@ def paths(chart: str) -> list[dict[str, str]]:
     return [dict(re.findall(r'([\w-]+)="([^"]*)"', part)) for part in found]
 
 
-def places(path: dict[str, str]) -> np.ndarray:
+def positions(path: dict[str, str]) -> np.ndarray:
     return np.array(re.findall(r"\d+", path["d"].replace("h0", " ")), float).reshape(-1, 2)
 
 
@@ -32,7 +32,7 @@ def members(path: dict[str, str]) -> list[int]:
 def cohort(number: int = 40) -> tuple[Roster, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     return (
-        Roster([f"s{place}" for place in range(number)]),
+        Roster([f"s{index}" for index in range(number)]),
         rng.integers(-1, 2, number),
         rng.uniform(0.6, 1.0, number),
     )
@@ -45,7 +45,7 @@ def test_every_subject_of_a_group_is_one_dot_and_the_others_none() -> None:
     for group, path in enumerate(paths(chart)):
         assert path["data-g"] == NAMES[group]
         assert members(path) == np.flatnonzero((groups == group) & np.isfinite(values)).tolist()
-        assert len(places(path)) == len(members(path))
+        assert len(positions(path)) == len(members(path))
 
 
 def test_dots_stand_where_the_axis_says() -> None:
@@ -55,7 +55,7 @@ def test_dots_stand_where_the_axis_says() -> None:
         subjects=subjects, name="a", title="t", x_axis="Size", y_axis="DSC", log_x=True,
     )  # fmt: skip
     for path in paths(chart):
-        x, y = places(path).T
+        x, y = positions(path).T
         true = values[members(path)]
         assert np.corrcoef(x, np.log(true))[0, 1] > 0.9999
         assert np.corrcoef(y, true)[0, 1] < -0.9999
@@ -69,7 +69,7 @@ def test_a_dot_costs_about_a_dozen_bytes() -> None:
 
 @pytest.mark.parametrize(("number", "boxes", "clouds"), [(4, 0, 0), (5, 1, 0), (19, 1, 0), (20, 1, 1)])
 def test_few_subjects_get_no_box_and_no_cloud(number: int, boxes: int, clouds: int) -> None:
-    subjects = Roster([f"s{place}" for place in range(number)])
+    subjects = Roster([f"s{index}" for index in range(number)])
     values = np.linspace(0.5, 0.9, number)
     chart = dot_boxes({"LV": values}, np.zeros(number, int), ["A"], subjects=subjects, name="a", axis="DSC")
     assert chart.count('class="box') == boxes
@@ -79,7 +79,7 @@ def test_few_subjects_get_no_box_and_no_cloud(number: int, boxes: int, clouds: i
 @pytest.mark.parametrize("values", [[], [np.nan] * 3, [0.5] * 3, [0.0, 1.0, 1.0]])
 @pytest.mark.parametrize("reference", [None, 0, 1])
 def test_charts_of_hardly_anything_are_drawn(values: list[float], reference: int | None) -> None:
-    subjects = Roster([f"s{place}" for place in range(len(values))])
+    subjects = Roster([f"s{index}" for index in range(len(values))])
     groups = np.zeros(len(values), int)
     drawn = [
         dot_boxes(
@@ -155,8 +155,8 @@ def test_wrong_values_are_refused() -> None:
 def test_few_dots_do_not_touch(number: int) -> None:
     along = np.random.default_rng(number).uniform(0, 400, number)
     moved = swarm(along, 1.0, 1000)
-    far = np.hypot(np.subtract.outer(along, along), np.subtract.outer(moved, moved))
-    assert far[~np.eye(number, dtype=bool)].min() >= 2.1 - 1e-6
+    distances = np.hypot(np.subtract.outer(along, along), np.subtract.outer(moved, moved))
+    assert distances[~np.eye(number, dtype=bool)].min() >= 2.1 - 1e-6
 
 
 @pytest.mark.parametrize("number", [0, 1, 15, 500, 6000])
@@ -213,17 +213,17 @@ def test_of_many_subjects_each_group_is_drawn_evenly_and_boxes_are_of_all(
     assert np.quantile(values[drawn & (ids == 0) & ~np.isnan(values)], 0.5) == pytest.approx(
         np.quantile(values[large], 0.5), abs=0.05
     )
-    subjects = Roster([f"s{place}" for place in range(1000)], drawn)
+    subjects = Roster([f"s{index}" for index in range(1000)], drawn)
     chart = dot_boxes({"LV": values}, ids, ["A", "B"], subjects=subjects, name="a", axis="DSC")
     # The text counts everybody; dots and the list for tooltips are of those that are drawn.
     assert "n = 989" in chart
-    told = json.loads(re.sub("<.*?>", "", str(subjects.markup())))
-    shown = [f"s{place}" for place in np.flatnonzero(drawn)]
-    assert told["names"] == shown
+    data = json.loads(re.sub("<.*?>", "", str(subjects.markup())))
+    shown = [f"s{index}" for index in np.flatnonzero(drawn)]
+    assert data["names"] == shown
     for path, group in re.findall(r'data-s="([^"]*)" data-g="([AB])"', str(chart)):
         who = np.cumsum([int(step) for step in path.split()])
         members = drawn & (ids == "AB".index(group)) & np.isfinite(values)
-        assert [shown[place] for place in who] == [f"s{place}" for place in np.flatnonzero(members)]
+        assert [shown[index] for index in who] == [f"s{index}" for index in np.flatnonzero(members)]
 
 
 def test_up_to_ten_thousand_subjects_all_are_drawn() -> None:
@@ -236,10 +236,10 @@ def test_a_panel_that_the_common_axis_would_squeeze_has_its_own_unless_panels_ar
     rows = {"LV": values, "RV": 100 * values}
 
     def width(chart: str) -> float:
-        return float(np.ptp(np.concatenate([places(path)[:, 0] for path in paths(chart)[:2]])))
+        return float(np.ptp(np.concatenate([positions(path)[:, 0] for path in paths(chart)[:2]])))
 
     facts = {"subjects": subjects, "name": "a", "axis": "HD (mm)"}
-    own, common = (dot_boxes(rows, groups, NAMES, one_axis=one, **facts) for one in (False, True))
-    assert width(own) > 10 * width(common)
-    assert ("own axis" in own, "own axis" in common) == (True, False)
+    own_axes, common = (dot_boxes(rows, groups, NAMES, one_axis=one, **facts) for one in (False, True))
+    assert width(own_axes) > 10 * width(common)
+    assert ("own axis" in own_axes, "own axis" in common) == (True, False)
     assert "own axis" not in dot_boxes({"LV": values, "RV": 2 * values}, groups, NAMES, **facts)

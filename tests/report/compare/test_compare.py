@@ -27,7 +27,7 @@ def table(seed: int = 0, gap: float = 0.04, sizes: dict[str, int] = SIZES, **mor
     rng = np.random.default_rng(seed)
     group = np.repeat(list(sizes), list(sizes.values()))
     dice = 0.92 - gap * (group == "B") + rng.normal(0, 0.015, len(group))
-    subject = [f"s{place:03}" for place in range(len(group))]
+    subject = [f"s{index:03}" for index in range(len(group))]
     return pd.DataFrame({"subject": subject, "group": group, "dice": dice.clip(0, 1), **more})
 
 
@@ -58,7 +58,7 @@ def test_models_are_compared_on_the_cases_that_both_have_scores_of() -> None:
     """A copy of a model that leaves out the bad cases of one group gains nothing."""
     rng = np.random.default_rng(1)
     base = pd.concat([table(), table(1)], ignore_index=True).assign(label="LV")
-    base["case"] = [f"{subject}_{place // 200}" for place, subject in enumerate(base["subject"])]
+    base["case"] = [f"{subject}_{index // 200}" for index, subject in enumerate(base["subject"])]
     base["dice"] = rng.normal(0.92, 0.01, 400)
     bad = (base["group"] == "B") & (rng.random(400) < 0.2)
     base.loc[bad, "dice"] = 0.4
@@ -84,8 +84,8 @@ def test_who_lost_one_case_of_two_is_counted_among_the_group_once(without: int, 
     visits = [table(visit, sizes=sizes).assign(visit=str(visit)) for visit in (1, 2)]
     base = pd.concat(visits, ignore_index=True)
     base["case"] = base["subject"] + base["visit"]
-    place = base["subject"].str[1:].astype(int)
-    lost = (base["visit"] == "2") & (place % 400 < without)
+    index = base["subject"].str[1:].astype(int)
+    lost = (base["visit"] == "2") & (index % 400 < without)
     other = changed(base, B=0.03)
     (pair,) = judged(base, other.assign(dice=other["dice"].mask(lost))).judgement.of("other").pairs
     assert (GainReasonKind.DROPPED_SUBJECTS in {one.kind for one in pair.reasons}) == too_many
@@ -95,9 +95,9 @@ def test_who_lost_nothing_is_not_counted_where_others_lost_a_structure() -> None
     """Some of A lack the RV in both models; that a fifth of B loses it with one moves the level of all."""
     parts = [table(gap=gap).assign(label=label) for label, gap in (("LV", 0.0), ("RV", 0.03))]
     base = pd.concat(parts, ignore_index=True).assign(case=lambda rows: rows["subject"])
-    place, is_rv = base["subject"].str[1:].astype(int), base["label"] == "RV"
-    base.loc[is_rv & (place < 10), "dice"] = np.nan
-    other = base.assign(dice=base["dice"].mask(is_rv & (place >= 180)))
+    index, is_rv = base["subject"].str[1:].astype(int), base["label"] == "RV"
+    base.loc[is_rv & (index < 10), "dice"] = np.nan
+    other = base.assign(dice=base["dice"].mask(is_rv & (index >= 180)))
     changes = {
         (one.group, one.structure): one.dropped for one in judged(base, other).judgement.of("other").changes
     }
@@ -168,10 +168,10 @@ def test_what_most_subjects_do_not_tell_is_no_absence_of_change_and_no_praise() 
     """A third of a group gains much, or a third of the group behind loses just less than "much"."""
     base = table(sizes={"A": 200, "B": 200}, gap=0.03)
     rng = np.random.default_rng(5)
-    some = np.arange(400) % 3 == 0
+    every_third = np.arange(400) % 3 == 0
     noise = rng.normal(0, 0.005, 400)
     widened = base.assign(dice=base["dice"] - 0.12)
-    wider = widened.assign(dice=widened["dice"] + 0.12 * (some & (base["group"] == "A")) + noise)
+    wider = widened.assign(dice=widened["dice"] + 0.12 * (every_third & (base["group"] == "A")) + noise)
     result = judged(widened, wider)
     (pair,) = result.judgement.of("other").pairs
     assert pair.typical is not None
@@ -179,7 +179,7 @@ def test_what_most_subjects_do_not_tell_is_no_absence_of_change_and_no_praise() 
     assert pair.typical.means_differ
     assert not pair.typical.means_oppose
     assert result.verdict in (Verdict.LESS_FAIR, Verdict.OPEN)
-    mixed = np.where(some, -0.085, 0.05) * (base["group"] == "B")
+    mixed = np.where(every_third, -0.085, 0.05) * (base["group"] == "B")
     result = judged(base, base.assign(dice=base["dice"] + mixed + noise))
     assert result.verdict is Verdict.MOVED
     (pair,) = result.judgement.of("other").pairs
@@ -221,9 +221,9 @@ def test_models_without_a_metric_in_common_have_nothing_beside_the_verdict(tmp_p
 def test_the_table_of_gaps_names_who_is_behind_first() -> None:
     base = table(gap=-0.04)  # A is behind
     result = judged(base, changed(base, A=0.03))
-    found = models_table(result)
-    assert found.rows[0].name == "other: A behind B"
-    before, after, gain = (float(cell.value) for cell in found.cells[0][1:])
+    shown_table = models_table(result)
+    assert shown_table.rows[0].name == "other: A behind B"
+    before, after, gain = (float(cell.value) for cell in shown_table.cells[0][1:])
     assert (before, after, gain) == pytest.approx((0.04, 0.01, 0.03), abs=0.006)
     assert result.judgement.of("other").pairs[0].typical.gain.estimate == -gain
 
@@ -770,8 +770,8 @@ def test_a_structure_that_only_the_new_model_has_is_looked_at(rv: float, verdict
 def test_a_loss_near_the_margin_is_written_on_its_side() -> None:
     """Limits that three decimals would take to the margin: by more than that is "fairer" barred."""
     rng = np.random.default_rng(0)
-    who = {"subject": range(80), "g": np.repeat(["A", "B"], 40)}
-    table = pd.DataFrame({**who, "dice": rng.normal(0.9, 0.01, 80)})
+    subjects = {"subject": range(80), "g": np.repeat(["A", "B"], 40)}
+    table = pd.DataFrame({**subjects, "dice": rng.normal(0.9, 0.01, 80)})
     losses = rng.normal(0.026, 0.01, 40)
 
     def lost(more: float) -> tuple[float, str]:
@@ -781,8 +781,8 @@ def test_a_loss_near_the_margin_is_written_on_its_side() -> None:
 
     least, _ = lost(0.0)
     for limit, written in ((0.0202, "(0.0202 to"), (0.0198, "(0.0198 to")):
-        found, sentence = lost(limit - least)
-        assert found == pytest.approx(limit)
+        shown_limit, sentence = lost(limit - least)
+        assert shown_limit == pytest.approx(limit)
         assert written in sentence
 
 
