@@ -85,7 +85,10 @@ def options_whole(text: object) -> Markup:
     >>> options_whole("a < b: --spacing 0.5")
     Markup('a &lt; b: <span class="option">--spacing</span> 0.5')
     """
-    return Markup(re.sub(r"(?<![\w-])--[a-z][\w-]*", r'<span class="option">\g<0></span>', str(escape(text))))
+    escaped = escape(text)
+    if "--" not in escaped:
+        return escaped
+    return Markup(re.sub(r"(?<![\w-])--[a-z][\w-]*", r'<span class="option">\g<0></span>', str(escaped)))
 
 
 def structure(name: str) -> str:
