@@ -219,7 +219,7 @@ def plan_arms(only: Sequence[str], *, seeds: int, sweep_seeds: int, minority: Se
     for pattern in only or ("*",):
         fitting = {key for key in keys if fnmatchcase(key, pattern)}
         if not fitting:
-            near = did_you_mean(pattern, keys)
-            raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}{near}")
+            hint = did_you_mean(pattern, keys)
+            raise ValueError(f"arms: {pattern!r} fits none of {', '.join(keys)}{hint}")
         chosen |= fitting
     return [arm for arm in arms if arm.key in chosen]

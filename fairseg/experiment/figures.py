@@ -45,13 +45,13 @@ def draw(results: Results) -> dict[str, bytes]:
 
 def caption(name: str) -> str:
     """Return what a figure shows."""
-    kind, *more = name.split("-")
+    kind, *parts = name.split("-")
     if kind == "fig2":
-        images, test = more
+        images, test = parts
         return f"Overall Dice of the {test} test subjects, {IMAGES[images]}, first seed (as Fig. 2)."
     return {
         "s1": "The number of minority subjects in training; baseline on full images (as Fig. S1).",
-        "s2": f"The level of oversampling, {' '.join(more)} images; 0 natural, 1 equal shares (as Fig. S2).",
+        "s2": f"The level of oversampling, {' '.join(parts)} images; 0 natural, 1 equal shares (as Fig. S2).",
         "s3": "Fairness gap against median Dice, for the levels of oversampling (numbers), as Fig. S3.",
     }[kind]
 
@@ -71,9 +71,9 @@ def _lines(
 ) -> Figure:
     """Draw the median Dice of each group over the levels of a sweep; bars from lowest to highest seed."""
     ax = new_axes(5.6, 3.4)
-    known = next(iter(results.summaries.values())).groups
+    names = next(iter(results.summaries.values())).groups
     for group in groups:
-        shade = color(known.index(group), known.index(results.study.reference))
+        shade = color(names.index(group), names.index(results.study.reference))
         spreads = [results.spread(f"{sweep}/{level:g}", "Median DSC", group) for level in levels]
         middle = [spread.mean for spread in spreads]
         ax.plot(levels, middle, "o-", color=shade, mec=INK, label=plain(group))

@@ -52,10 +52,10 @@ def write_experiment(
     """
     if pseudonyms is not None:
         results = results.hidden(pseudonyms)
-    drawn = figures.draw(results)
+    svgs = figures.draw(results)
     judged = judged_tables(results)
-    beside = beside_paper(results)
-    tables = [(make_table(results, one), printed_table(*one) if beside else None) for one in judged]
+    of_paper = beside_paper(results)
+    tables = [(make_table(results, one), printed_table(*one) if of_paper else None) for one in judged]
     page = render_template(
         "experiment.html.j2",
         study=results.study,
@@ -74,7 +74,7 @@ def write_experiment(
         ],
         boxes=_boxes(results),
         figures=[
-            (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in drawn.items()
+            (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in svgs.items()
         ],
         failed=[(arm.key, arm.seed, state.error) for arm, state in results.failed.items()],
         missing=sum(state.status == "open" for state in results.states.values()),
@@ -88,7 +88,7 @@ def write_experiment(
         "arms.csv": csv_files.to_csv(_arms(results)),
         "figures.csv": csv_files.to_csv(results.figures),
         "scores.csv": csv_files.to_csv(results.scores),
-        **{f"{name}.svg": svg for name, svg in drawn.items()},
+        **{f"{name}.svg": svg for name, svg in svgs.items()},
     }
     if not results.boxes.empty:
         files["boxes.csv"] = csv_files.to_csv(results.boxes)
@@ -123,33 +123,33 @@ def headline(results: Results, tables: Sequence[Judged]) -> str:
 
     if not results.gap("full/baseline").number:
         return f"There is no Dice of {study.reference} and {study.minority} by the baseline on full images."
-    said = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
+    text = f"Median Dice of the baseline on full images: {tell('full/baseline')}."
     if not results.learned("full/baseline"):
-        return f"{said} It has not learned in this time, so no gap is compared with its."
+        return f"{text} It has not learned in this time, so no gap is compared with its."
     arms = {arm.key: arm for arm in results.states if not arm.sweep and arm.images != "crop"}
-    beside = [one for one in tables if (one.control, one.test) == ("full/baseline", "internal")]
-    verdicts = {key: found for one in beside for key, found in one.verdicts.items() if found and key in arms}
+    compared = [one for one in tables if (one.control, one.test) == ("full/baseline", "internal")]
+    verdicts = {key: of_seeds for one in compared for key, of_seeds in one.verdicts.items() if of_seeds and key in arms}
 
     def named(key: str) -> str:
         return f"{CHOICES[arms[key].method].title} on {IMAGES[arms[key].images]}"
 
     # Crops by the reference cannot be had where a network is used. A seed that failed is not fairer.
-    asked = {key: sum(arm.key == key for arm in results.states) for key in verdicts}
+    seeds_of = {key: sum(arm.key == key for arm in results.states) for key in verdicts}
     fairer = [
         key
-        for key, found in verdicts.items()
-        if set(found.values()) == {Verdict.FAIRER} and len(found) == asked[key]
+        for key, of_seeds in verdicts.items()
+        if set(of_seeds.values()) == {Verdict.FAIRER} and len(of_seeds) == seeds_of[key]
     ]
     if fairer:
-        said += f" Fairer in every seed: {'; '.join(f'{named(key)}, {tell(key)}' for key in fairer)}."
+        text += f" Fairer in every seed: {'; '.join(f'{named(key)}, {tell(key)}' for key in fairer)}."
     elif verdicts:
-        said += " None of the others is fairer in every seed."
+        text += " None of the others is fairer in every seed."
         if any(arm.images == "crop" for arm in results.states):
-            said += " Crops by the reference masks are not among them: a network in use has no reference."
-    if worse := [key for key, found in verdicts.items() if grave(found)]:
-        what = "the model fails, a group is worse off, less fair, over-corrected or levelling down"
-        said += f" Worse in some seed ({what}): {listed(map(named, worse), 20)}."
-    return said
+            text += " Crops by the reference masks are not among them: a network in use has no reference."
+    if worse := [key for key, of_seeds in verdicts.items() if grave(of_seeds)]:
+        meaning = "the model fails, a group is worse off, less fair, over-corrected or levelling down"
+        text += f" Worse in some seed ({meaning}): {listed(map(named, worse), 20)}."
+    return text
 
 
 def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
@@ -159,9 +159,9 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
         results: of the experiment.
         tables: from `judged_tables`.
     """
-    shown = [_rows_of_arms(results, one) for one in tables]
-    shown += [] if (found := _findings(results)) is None else [found]
-    parts = [tables_to_markdown(shown)] if shown else []
+    markdown_tables = [_rows_of_arms(results, one) for one in tables]
+    markdown_tables += [] if (paper_findings := _findings(results)) is None else [paper_findings]
+    parts = [tables_to_markdown(markdown_tables)] if markdown_tables else []
     if failed := results.failed:
         lines = [f"- {arm.key}, seed {arm.seed}: {markdown(state.error)}" for arm, state in failed.items()]
         parts.append("## Failed, and in no table\n\n" + "\n".join(lines) + "\n")
@@ -170,7 +170,7 @@ def to_markdown(results: Results, tables: Sequence[Judged]) -> str:
 
 def _rows_of_arms(results: Results, judged: Judged) -> Table:
     title, test, verdicts = judged
-    beside, groups, gaps = beside_paper(results), results.groups(test), gap_rows(results, test)
+    of_paper, groups, gaps = beside_paper(results), results.groups(test), gap_rows(results, test)
     rows = []
     for key in verdicts:
         rows.append(
@@ -183,7 +183,7 @@ def _rows_of_arms(results: Results, judged: Judged) -> Table:
                 in_words(verdicts[key]),
             ]
         )
-        if beside:
+        if of_paper:
             printed = PRINTED[test].get(key)
             medians = () if printed is None else (*printed.medians["Median DSC"], printed.gap)
             rows[-1].append(" / ".join(medians))
@@ -192,7 +192,7 @@ def _rows_of_arms(results: Results, judged: Judged) -> Table:
         *groups,
         *(name.replace(GAP, "gap") for name in gaps),
         *("SER", f"p < 0.05{pair}", f"verdict beside {title_of(next(iter(verdicts)))}"),
-        *([f"the paper: {' / '.join(PAPER_GROUPS)} / gap"] if beside else []),
+        *([f"the paper: {' / '.join(PAPER_GROUPS)} / gap"] if of_paper else []),
     ]
     return Table.of(title, heads, rows)
 
@@ -219,11 +219,11 @@ def _other(results: Results, attribute: str, test: str) -> Table:
     rows = []
     grid = [f"{images}/{method}" for images, methods in GRID.items() for method in methods]
     for key in (*grid, *map(key_of, BEYOND)):
-        found = [
+        spreads = [
             results.spread(key, measure, group, test=test, attribute=attribute) for measure, group in measures
         ]
-        if any(one.number for one in found):
-            cells = [cell_of(measure, one) for (measure, _), one in zip(measures, found, strict=True)]
+        if any(one.number for one in spreads):
+            cells = [cell_of(measure, one) for (measure, _), one in zip(measures, spreads, strict=True)]
             rows.append((title_of(key), *cells))
     caption = f"The same arms by {attribute}: median Dice, {test} test"
     return Table.of(caption, (*groups, "Best minus worst"), rows, corner="Arm", tall=True)
@@ -232,7 +232,7 @@ def _other(results: Results, attribute: str, test: str) -> Table:
 def _boxes(results: Results) -> Table | None:
     """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
     rows: list[tuple[object, ...]] = []
-    beside = beside_paper(results)
+    of_paper = beside_paper(results)
     for method in SINGLE:
         if (errors := box_errors(results, method)) is not None:
             cells = [
@@ -240,10 +240,10 @@ def _boxes(results: Results) -> Table | None:
                 for one in errors
             ]
             empty, number = fallbacks(results, method)
-            printed = BOX_ERRORS[method] if beside else ()
+            printed = BOX_ERRORS[method] if of_paper else ()
             rows.append((CHOICES[method].title, *cells, f"{empty} of {number}", *printed))
     heads = ["Error x (%)", "Error y (%)", "Nothing found, cases of all seeds"]
-    heads += ["The paper, x", "The paper, y"] if beside else []
+    heads += ["The paper, x", "The paper, y"] if of_paper else []
     caption = "Table S4. Size of the cascaded crops against those by the reference"
     return Table.of(caption, heads, rows, corner="First network") if rows else None
 
@@ -253,16 +253,16 @@ def _collapsed(results: Results) -> list[str]:
     keys = dict.fromkeys(arm.key for arm in results.states)
     reference = results.study.reference
     low = [key for key in keys if not results.learned(key)]
-    said = f"median Dice of {reference} below {LEARNED:g}"
-    notes = [f"Not learned in this time ({said}), so they say nothing of fairness: {', '.join(low)}."]
+    meaning = f"median Dice of {reference} below {LEARNED:g}"
+    notes = [f"Not learned in this time ({meaning}), so they say nothing of fairness: {', '.join(low)}."]
     parts = [
         f"{key}, seed {seed}: {listed(structures)}"
         for key in keys
         if key not in low
         for seed, structures in results.not_learned(key).items()
     ]
-    some = f"Structures not learned ({said}), which leave a gap that means nothing: {'; '.join(parts)}."
-    return [*(notes if low else []), *([some] if parts else [])]
+    structures_note = f"Structures not learned ({meaning}), which leave a gap that means nothing: {'; '.join(parts)}."
+    return [*(notes if low else []), *([structures_note] if parts else [])]
 
 
 def _subjects(results: Results) -> Table:
@@ -273,9 +273,9 @@ def _subjects(results: Results) -> Table:
     heads = [TRAIN, VALIDATION, TEST, *([] if external is None else ["external test"])]
     rows = []
     for group in sorted({*split["group"], *counts} - {""}):
-        mine = [fold["part"][fold["group"] == group] for fold in results.study.folds]
-        numbers = [int((mine[0] == part).sum()) for part in (TRAIN, VALIDATION)]
-        numbers.append(sum(int((part == TEST).sum()) for part in mine))
+        parts = [fold["part"][fold["group"] == group] for fold in results.study.folds]
+        numbers = [int((parts[0] == part).sum()) for part in (TRAIN, VALIDATION)]
+        numbers.append(sum(int((part == TEST).sum()) for part in parts))
         rows.append((group, *numbers, *([] if external is None else [int(counts.get(group, 0))])))
     return Table.of("Subjects", heads, rows, corner="Subjects")
 

@@ -65,8 +65,8 @@ class Plan:
     @property
     def table_of_cases(self) -> dict[str, Any]:
         """How tasks find and read that table, as JSON holds it; see `read_table`."""
-        told = {name: value for name, value in asdict(self.options).items() if value}
-        return {"table": str(self.table_file.resolve()), **({"options": told} if told else {})}
+        options = {name: value for name, value in asdict(self.options).items() if value}
+        return {"table": str(self.table_file.resolve()), **({"options": options} if options else {})}
 
     @property
     def by(self) -> str:
@@ -84,6 +84,6 @@ class Plan:
         }
 
 
-def read_table(about: Mapping[str, Any]) -> pd.DataFrame:
+def read_table(spec: Mapping[str, Any]) -> pd.DataFrame:
     """Return the cohort of a task or test set, as `Plan.table_of_cases` names it."""
-    return read_cohort(about["table"], TableOptions(**about.get("options", {})))
+    return read_cohort(spec["table"], TableOptions(**spec.get("options", {})))

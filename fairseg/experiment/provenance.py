@@ -55,9 +55,9 @@ def check_same_origin(
             f"{root} was begun with other {mixed[-1].replace(' changed', '')}; its results would not be "
             "comparable: choose another folder, or say --mix"
         )
-    asked = {one.name: getattr(plan, one.name) for one in fields(plan)}
+    fields_asked = {one.name: getattr(plan, one.name) for one in fields(plan)}
     text = json.dumps(
-        {**before, **now, "fairseg": fairseg.__version__, "mixed": mixed, "asked": asked},
+        {**before, **now, "fairseg": fairseg.__version__, "mixed": mixed, "asked": fields_asked},
         indent=1,
         default=partial(_plain, root),
     )

@@ -37,10 +37,10 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
         """Sum up what is there."""
-        known = [value for value in values if not np.isnan(value)]
-        if not known:
+        finite = [value for value in values if not np.isnan(value)]
+        if not finite:
             return cls(np.nan, np.nan, np.nan, 0)
-        return cls(float(np.mean(known)), min(known), max(known), len(known))
+        return cls(float(np.mean(finite)), min(finite), max(finite), len(finite))
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ class Results:
     @cached_property
     def _by_seed(self) -> dict[tuple[str, ...], dict[int, float]]:
         """The overall figures: (key, measure, group, test, attribute) -> seed -> value."""
-        found: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
+        figures: dict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
         if not self.figures.empty:
             rows = self.figures[self.figures["structure"] == OVERALL].sort_values("seed", kind="stable")
             names = rows[["key", "measure", "group", "test", "attribute"]].itertuples(index=False, name=None)
             for name, seed, value in zip(names, rows["seed"], rows["value"], strict=True):
-                found[name][int(seed)] = float(value)
-        return dict(found)
+                figures[name][int(seed)] = float(value)
+        return dict(figures)
 
     def learned(self, key: str, *, test: str = "internal") -> bool:
         """Say whether an arm that was scored has learned enough for its gap to mean something."""
@@ -134,8 +134,8 @@ class Results:
         if self.figures.empty:
             return {}
         rows = self.figures
-        about = {"key": key, "test": test, "measure": "Median DSC", "group": self.study.reference}
-        for name, value in (about | {"attribute": self.study.plan.by}).items():
+        wanted = {"key": key, "test": test, "measure": "Median DSC", "group": self.study.reference}
+        for name, value in (wanted | {"attribute": self.study.plan.by}).items():
             rows = rows[rows[name] == value]
         low = rows[(rows["value"] < LEARNED) & (rows["structure"] != OVERALL)]
         return {int(str(seed)): [*part["structure"]] for seed, part in low.groupby("seed")}
@@ -154,9 +154,9 @@ def collect(root: Path, study: Study) -> Results:
         states[arm] = state_of_arm(root, tasks)
         if states[arm].status != "done":
             continue
-        about = {"key": arm.key, **{name: getattr(arm, name) for name in ABOUT_ARM[1:]}}
+        arm_columns = {"key": arm.key, **{name: getattr(arm, name) for name in ABOUT_ARM[1:]}}
         for test, table in _scores(root, tasks.tests).items():
-            scores.append(_labelled(table, {**about, "test": test}))
+            scores.append(_labelled(table, {**arm_columns, "test": test}))
             for name in study.plan.attributes:
                 if (groups := study.tested.get((test, name))) is None:
                     continue
@@ -164,13 +164,13 @@ def collect(root: Path, study: Study) -> Results:
                 reference = study.reference if main and study.reference in groups.names else None
                 parts = summarize(table, groups, reference=reference)
                 figures += [
-                    {**about, "test": test, "attribute": name, **row} for part in parts for row in _rows(part)
+                    {**arm_columns, "test": test, "attribute": name, **row} for part in parts for row in _rows(part)
                 ]
                 if main:
                     summaries[arm, test] = parts[0]
         for task in tasks.tests:
             if (root / task / BOX_TABLE).exists():
-                boxes.append(_labelled(pd.read_csv(root / task / BOX_TABLE), about))
+                boxes.append(_labelled(pd.read_csv(root / task / BOX_TABLE), arm_columns))
     return Results(study, states, _joined(scores), pd.DataFrame(figures), _joined(boxes), summaries)
 
 
@@ -199,16 +199,16 @@ def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
         return None
     margin = 2 * results.study.plan.recipe.crop_margin
     rows = _internal_boxes(results, method).dropna()
-    found = []
+    errors = []
     for _, part in rows.groupby("seed"):
         sizes = [
             [Box((0, 0), (int(y) + margin, int(x) + margin)) for y, x in part[columns].to_numpy()]
             for columns in (["found_y", "found_x"], ["reference_y", "reference_x"])
         ]
-        found.append(box_error(*sizes))
-    if not found:
+        errors.append(box_error(*sizes))
+    if not errors:
         return None
-    y, x = np.array(found).T
+    y, x = np.array(errors).T
     return Spread.of(list(x)), Spread.of(list(y))
 
 
@@ -240,8 +240,8 @@ def _rows(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def _labelled(table: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame(about, index=table.index), table], axis="columns")
+def _labelled(table: pd.DataFrame, labels: dict[str, Any]) -> pd.DataFrame:
+    return pd.concat([pd.DataFrame(labels, index=table.index), table], axis="columns")
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -269,16 +269,16 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
     def finding(title: str, before: str, after: str, holds: Callable[[float, float], bool]) -> None:
         first, second = gaps(before), gaps(after)
         if seeds := sorted(first.keys() & second.keys()):
-            held = [seed for seed in seeds if holds(first[seed], second[seed])]
+            holding = [seed for seed in seeds if holds(first[seed], second[seed])]
             means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
-            shown = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
+            means_line = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
             for group in (reference, minority):
                 ends = [np.mean([dice(key, group)[seed] for seed in seeds]) for key in (before, after)]
-                shown += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
-            shows = f"in {len(held)} of {len(seeds)} seeds"
-            if lost := sum(levelled(before, after, seed) for seed in held):
+                means_line += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
+            shows = f"in {len(holding)} of {len(seeds)} seeds"
+            if lost := sum(levelled(before, after, seed) for seed in holding):
                 shows += f"; in {lost} the group ahead lost more than the other gained"
-            found.append((title, shows, shown))
+            rows.append((title, shows, means_line))
 
     def levelled(before: str, after: str, seed: int) -> bool:
         gains = {
@@ -293,7 +293,7 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
     def halved(before: float, after: float) -> bool:
         return abs(after) <= abs(before) / 2
 
-    found: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, str]] = []
     full, cascade = "full/baseline", "cascade/baseline"
     finding("Oversampling closes the gap (to half or less)", full, "full/oversampling", halved)
     finding("Crops by the reference shrink the baseline's gap", full, "crop/baseline", smaller)
@@ -308,14 +308,14 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
             group: [after[seed] - before[seed] for seed in seeds] for group, (before, after) in pairs.items()
         }
         times = sum(a < 0 and b < 0 for a, b in zip(*changes.values(), strict=True))
-        shown = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
+        means_line = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
         title = "Reweighting (weights that sum to 1) lowers the Dice of both groups"
-        found.append((title, f"in {times} of {len(seeds)} seeds", shown))
-    return found
+        rows.append((title, f"in {times} of {len(seeds)} seeds", means_line))
+    return rows
 
 
 def significant(results: Results, key: str, test: str) -> str:
     """Say in how many seeds the groups' Dice differ by p < 0.05."""
-    others = [ALL] if len(results.groups(test)) == 2 else [results.study.minority]
-    values = list(results.by_seed(key, P_VALUE, others[0], test=test).values())
+    groups = [ALL] if len(results.groups(test)) == 2 else [results.study.minority]
+    values = list(results.by_seed(key, P_VALUE, groups[0], test=test).values())
     return f"{sum(value < 0.05 for value in values)} of {len(values)}" if values else ""

@@ -93,8 +93,8 @@ def run_experiment(
             claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
             mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
             _keep_split(root, study)
-        others = _notes_on_others(root, study)
-        for note in others if progress else ():
+        unused_notes = _notes_on_others(root, study)
+        for note in unused_notes if progress else ():
             tqdm.write(f"fairseg: {note}", file=sys.stderr)
         run_tasks(
             root,
@@ -105,7 +105,7 @@ def run_experiment(
             progress=progress,
         )
         results = collect(root, study)
-        notes = [*_notes(study), *others, *(f"Mixed: {line}." for line in mixed)]
+        notes = [*_notes(study), *unused_notes, *(f"Mixed: {line}." for line in mixed)]
         write_experiment(root, results, notes, codes)
     return results
 
@@ -130,22 +130,22 @@ def _notes_on_others(root: Path, study: Study) -> list[str]:
     shared = recipe.keys() - of_an_arm - {"epochs"}
     epochs = {recipe["epochs"], recipe["epochs"] * study.plan.ce_factor}
     planned = {task.name for task in study.tasks}
-    other, unnamed = 0, 0
+    of_other_settings, of_other_arms = 0, 0
     for file in root.glob(f"trainings/*/{DONE}"):
         if file.parent.relative_to(root).as_posix() not in planned:
             saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
             if saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared):
-                other += 1
+                of_other_settings += 1
             else:
-                unnamed += 1
+                of_other_arms += 1
     notes = []
-    if other:
-        are = "is of other settings and does" if other == 1 else "are of other settings and do"
-        notes.append(f"{counted(other, 'finished training')} in this folder {are} not count here.")
-    if unnamed:
-        are = "is of an arm or seed that was" if unnamed == 1 else "are of arms or seeds that were"
+    if of_other_settings:
+        verb = "is of other settings and does" if of_other_settings == 1 else "are of other settings and do"
+        notes.append(f"{counted(of_other_settings, 'finished training')} in this folder {verb} not count here.")
+    if of_other_arms:
+        verb = "is of an arm or seed that was" if of_other_arms == 1 else "are of arms or seeds that were"
         notes.append(
-            f"{counted(unnamed, 'finished training')} in this folder {are} not asked for this time, "
+            f"{counted(of_other_arms, 'finished training')} in this folder {verb} not asked for this time, "
             "so not in this report: ask for all of them at once (--arms, --seeds) to have them in it."
         )
     return notes

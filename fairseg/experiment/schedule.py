@@ -119,9 +119,9 @@ class Overview:
         if self.plain:
             tests = [task.is_test for task in self.tasks if self.states[task.name].status == "open"]
             todo = f"{tests.count(False)} trainings and {tests.count(True)} tests to do"
-            done = len(self.tasks) - len(tests)
+            num_done = len(self.tasks) - len(tests)
             self._write(
-                f"{len(self.arms)} arms: {todo}, {done} done before; {self.slots} at a time, in {root}"
+                f"{len(self.arms)} arms: {todo}, {num_done} done before; {self.slots} at a time, in {root}"
             )
 
     def start(self, task: Task) -> None:
@@ -147,8 +147,8 @@ class Overview:
             return
         number = Counter(state.status for state in self.states.values())
         failed = f", {number['failed']} failed" if number["failed"] else ""
-        left = f"{len(running)} running{failed}, {number['open'] - len(running)} left"
-        self.bar.set_postfix_str(f"{self._arms_done()}{self._time_left()}; {left}", refresh=False)
+        counts = f"{len(running)} running{failed}, {number['open'] - len(running)} left"
+        self.bar.set_postfix_str(f"{self._arms_done()}{self._time_left()}; {counts}", refresh=False)
         for row, name in zip_longest(self.rows, running[: len(self.rows)]):
             row.set_description_str(_progress(root, name) if name else "")
         self.bar.refresh()
@@ -157,21 +157,21 @@ class Overview:
         tqdm.write(line, file=sys.stderr)
 
     def _arms_done(self) -> str:
-        done = sum(all(self.states[name].status == "done" for name in tests) for tests in self.arms)
-        return f"{done} of {len(self.arms)} arms"
+        num_done = sum(all(self.states[name].status == "done" for name in tests) for tests in self.arms)
+        return f"{num_done} of {len(self.arms)} arms"
 
     def _time_left(self) -> str:
         """Return an estimate from the mean times of trainings and of tests; nothing before one has ended."""
-        seconds, left = 0.0, 0
+        seconds, num_open = 0.0, 0
         for is_test in (False, True):
             states = [self.states[task.name] for task in self.tasks if task.is_test == is_test]
             times = [state.seconds for state in states if state.status == "done"]
-            todo = sum(state.status == "open" for state in states)
-            if todo and not times:
+            open_here = sum(state.status == "open" for state in states)
+            if open_here and not times:
                 return ""
-            seconds += todo * sum(times) / max(1, len(times))
-            left += todo
-        return f", about {seconds / max(1, min(self.slots, left)) / 60:.0f} min"
+            seconds += open_here * sum(times) / max(1, len(times))
+            num_open += open_here
+        return f", about {seconds / max(1, min(self.slots, num_open)) / 60:.0f} min"
 
 
 def _progress(root: Path, name: str) -> str:

@@ -53,11 +53,11 @@ def split_cohort(
         tested["Tr"] = sorted(pool["case"][part == TEST])
     if not any(tested.values()):
         raise ValueError(f"{plan.dataset}: nobody to test on; test_share is {plan.test_share:g}")
-    rest = np.flatnonzero(part == TRAIN)
+    training = np.flatnonzero(part == TRAIN)
     held_out = split_subjects(
-        subjects[rest].tolist(), ids[rest], plan.recipe.validation, seed=plan.split_seed + 1
+        subjects[training].tolist(), ids[training], plan.recipe.validation, seed=plan.split_seed + 1
     )
-    part[rest[held_out]] = VALIDATION
+    part[training[held_out]] = VALIDATION
     rows[0] = pool.assign(part=part)
     table = pd.concat(rows)[["subject", "group", "part"]].drop_duplicates("subject")
     return table.sort_values("subject", ignore_index=True), tested
@@ -74,8 +74,8 @@ def fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFra
 
 def only(split: pd.DataFrame, group: str) -> pd.DataFrame:
     """Return the split with the training and validation subjects of one group, those of others left out."""
-    others = (split["group"] != group) & split["part"].isin((TRAIN, VALIDATION))
-    return split.assign(part=split["part"].mask(others, LEFT_OUT))
+    of_others = (split["group"] != group) & split["part"].isin((TRAIN, VALIDATION))
+    return split.assign(part=split["part"].mask(of_others, LEFT_OUT))
 
 
 def has_files(folder: Path) -> bool:

@@ -94,8 +94,8 @@ def make_study(plan: Plan) -> Study:
     with suppress(ValueError):
         reference = groups.name(groups.index(reference))  # attributes in any order
     if reference not in counts:
-        near = did_you_mean(reference, counts)
-        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}{near}")
+        hint = did_you_mean(reference, counts)
+        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}{hint}")
     minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
     levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
     splits = {}
@@ -160,33 +160,33 @@ def _tasks_by_group(
 
     split = study.folds[fold]
     training = set(split["group"][split["part"] == TRAIN])  # in a fold, a rare group may have nobody
-    own = [group for group in study.counts if group in training]
-    for number, group in enumerate(own):
+    groups = [group for group in study.counts if group in training]
+    for number, group in enumerate(groups):
         if those := _cases_of(sets, study.plan, [group]):
             file = _in_fold(study.plan, fold, f"splits/group-{number}.csv")
             study.splits[file] = csv_files.to_csv(only(split, group))
             add(arm.method, file, use, those)
-    if those := _cases_of(sets, study.plan, own, rest=True):
+    if those := _cases_of(sets, study.plan, groups, rest=True):
         add(CHOICES[arm.method].control, _in_fold(study.plan, fold, SPLIT), {}, those)
     return tasks
 
 
 def _cases_of(
-    sets: dict[str, Any], plan: Plan, wanted: Collection[str], *, rest: bool = False
+    sets: dict[str, Any], plan: Plan, names: Collection[str], *, inverted: bool = False
 ) -> dict[str, Any]:
     """Return the test sets with the cases of the wanted groups alone, or with the rest of the cases."""
-    found = {}
-    for test, about in sets.items():
-        cohort = read_table(about)
+    chosen = {}
+    for test, test_set in sets.items():
+        cohort = read_table(test_set)
         groups = Groups.from_table(cohort, by=plan.recipe.by, bins=plan.recipe.bins)
         parts = []
-        for part in about["parts"]:
+        for part in test_set["parts"]:
             pool = members(cohort, part["cases"], groups)
-            if cases := pool["case"][pool["group"].isin(list(wanted)) != rest].tolist():
+            if cases := pool["case"][pool["group"].isin(list(names)) != inverted].tolist():
                 parts.append({**part, "cases": cases})
         if parts:
-            found[test] = {**about, "parts": parts}
-    return found
+            chosen[test] = {**test_set, "parts": parts}
+    return chosen
 
 
 def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
@@ -198,8 +198,8 @@ def data_files(plan: Plan) -> dict[str, dict[str, Path]]:
             for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
                 files += sorted(path for path in (folder / part).glob("[!.]*") if path.is_file())
             table = plan.table_file if kind == "data" else folder / "groups.csv"
-            own = {file.relative_to(folder).as_posix(): file for file in files}
-            by_kind[kind] = {"groups.csv": table, **own}
+            by_name = {file.relative_to(folder).as_posix(): file for file in files}
+            by_kind[kind] = {"groups.csv": table, **by_name}
     return by_kind
 
 
@@ -271,9 +271,9 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
     """Return the external test set: all labelled cases of the second dataset."""
     assert plan.external is not None
     raw = read_raw(plan.external)
-    theirs = plain_labels(raw, "an experiment")
-    if theirs != dict(labels):
-        raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {theirs}")
+    external_labels = plain_labels(raw, "an experiment")
+    if external_labels != dict(labels):
+        raise ValueError(f"{plan.external} must have the labels {dict(labels)}, has {external_labels}")
     if len(raw.channels) != num_channels:
         raise ValueError(f"{plan.external} must have {num_channels} channels, has {len(raw.channels)}")
     cases = {"Tr": sorted(raw.masks)}

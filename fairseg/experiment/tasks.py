@@ -83,10 +83,10 @@ def state_of(folder: Path) -> State:
     """Return how far the task of a folder is."""
     for status in ("done", "failed"):
         try:
-            about = json.loads((folder / f"{status}.json").read_text(encoding="utf-8"))
+            result = json.loads((folder / f"{status}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        return State(status, about["seconds"], about.get("error", ""))
+        return State(status, result["seconds"], result.get("error", ""))
     return State("open")
 
 
@@ -135,21 +135,21 @@ def _with_paths(spec: Mapping[str, Any], change: Callable[[str], str]) -> dict[s
     if "tests" in changed:
         changed["tests"] = {
             name: {
-                **_with_paths(about, change),
+                **_with_paths(test_set, change),
                 "parts": [
                     {**part, "images": change(part["images"]), "labels": change(part["labels"])}
-                    for part in about["parts"]
+                    for part in test_set["parts"]
                 ],
             }
-            for name, about in changed["tests"].items()
+            for name, test_set in changed["tests"].items()
         }
     return changed
 
 
 def fail(folder: Path, error: str, seconds: float = 0.0, details: str = "") -> None:
     """Write down that a task has failed, and why."""
-    about = {"error": error, "seconds": round(seconds, 1), "traceback": details}
-    write_files(folder, {FAILED: json.dumps(about, indent=1) + "\n"})
+    result = {"error": error, "seconds": round(seconds, 1), "traceback": details}
+    write_files(folder, {FAILED: json.dumps(result, indent=1) + "\n"})
 
 
 def _train(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> None:
@@ -173,14 +173,14 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
     """Write how well another training's network segments the cases that it has trained on, once."""
     file, run = folder / TRAINING_SCORES, root / spec["scored_by"]
     if not file.exists():
-        about = read_json(run / RUN)  # with the names of cases, which no checkpoint has
+        run_info = read_json(run / RUN)  # with the names of cases, which no checkpoint has
         dataset, out = Path(spec["dataset"]), folder / "predictions"
         shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
-        cases = rows_of(read_table(spec), about["train"])
-        options = {"cases": about["train"], "table": cases, "mirror": False, "device": machine.device}
+        cases = rows_of(read_table(spec), run_info["train"])
+        options = {"cases": run_info["train"], "table": cases, "mirror": False, "device": machine.device}
         predict(run, dataset / "imagesTr", out, **options)
         scores = _evaluate(
-            out, dataset / "labelsTr", cases, about["labels"], metrics=("dice",), spacing=_spacing(run)
+            out, dataset / "labelsTr", cases, run_info["labels"], metrics=("dice",), spacing=_spacing(run)
         )
         write_files(folder, scores_to_files(scores, TRAINING_SCORES))
         shutil.rmtree(out)
@@ -210,10 +210,10 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
     files: dict[str, str] = {}
     boxes: list[dict[str, Any]] = []
     spacing = _spacing(root / spec["training"])
-    for test, about in spec["tests"].items():
-        table = read_table(about)
+    for test, test_set in spec["tests"].items():
+        table = read_table(test_set)
         scores = []
-        for part in about["parts"]:
+        for part in test_set["parts"]:
             out = folder / "predictions" / test / Path(part["images"]).name
             tested = rows_of(table, part["cases"])  # without a row: of unknown group, and scored all the same
             shutil.rmtree(out, ignore_errors=True)  # of a try that was stopped
@@ -228,7 +228,7 @@ def _test(root: Path, folder: Path, spec: dict[str, Any], machine: Machine) -> N
                 mirror=spec["mirror"],
                 device=machine.device,
             )
-            scores.append(_evaluate(out, part["labels"], tested, about["labels"], spacing=spacing))
+            scores.append(_evaluate(out, part["labels"], tested, test_set["labels"], spacing=spacing))
             if spec["images"] == "cascade":
                 boxes += _boxes(root / spec["training"], out, part["labels"], test, tested)
         files |= scores_to_files(pd.concat(scores, ignore_index=True), f"{test}.csv")
@@ -251,10 +251,10 @@ def _boxes(run: Path, out: Path, labels: str, test: str, cases: pd.DataFrame) ->
     sizes = VoxelSizes.of(_spacing(run), cases.set_index("case"))
     rows = []
     for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
-        found = box["found"] and Box(*map(tuple, box["found"]))
+        located = box["found"] and Box(*map(tuple, box["found"]))
         row: dict[str, Any] = {"test": test, "case": case}
         reference = foreground_box(mask_in_plan(with_spacing(read_labels(masks[case]), sizes[case]), plan))
-        for name, one in (("found", found), ("reference", reference)):
+        for name, one in (("found", located), ("reference", reference)):
             row[f"{name}_y"], row[f"{name}_x"] = (np.nan, np.nan) if one is None else one.shape
         rows.append(row)
     return rows

@@ -34,26 +34,26 @@ def verdicts_beside(
     only where its control does too is not judged, but for harm.
     """
     groups = results.study.tested.get((test, results.study.plan.by))
-    found: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
+    verdicts: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
     if groups is None or results.scores.empty:
-        return found
+        return verdicts
     reference = results.study.reference if results.study.reference in groups.names else None
     rows = results.scores[results.scores["test"] == test]
     for seed, of_seed in rows.groupby("seed", sort=True):
         by_key = of_seed.groupby("key", sort=False)
         scores = {str(key): part.drop(columns=[*ABOUT_ARM, "test"]) for key, part in by_key}
-        models = {key: scores[key] for key in (control, *found) if key in scores}
+        models = {key: scores[key] for key in (control, *verdicts) if key in scores}
         if control in models and len(models) > 1:
             judged = compare(models, by=groups, baseline=control, reference=reference)
             for one in judged.judgement.models:
-                own, of_control = (
-                    {part[1:4] for part in map(astuple, one.failing) if part[0] is beside}
-                    for beside in (False, True)
+                failing, of_control = (
+                    {part[1:4] for part in map(astuple, one.failing) if part[0] is baseline}
+                    for baseline in (False, True)
                 )
-                no_worse = one.verdict is Verdict.FAILS and own <= of_control
+                no_worse = one.verdict is Verdict.FAILS and failing <= of_control
                 instead = Verdict.HARM if one.shown_harm else Verdict.NOT_JUDGED
-                found[one.model][int(str(seed))] = instead if no_worse else one.verdict
-    return found
+                verdicts[one.model][int(str(seed))] = instead if no_worse else one.verdict
+    return verdicts
 
 
 def in_words(verdicts: dict[int, Verdict]) -> str:

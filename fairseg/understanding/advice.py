@@ -103,71 +103,71 @@ def advise(
         removed: margin -> share of an image that a crop removes; None: enough.
         trained: subjects of each group that a training has; None or empty: not known.
     """
-    found: list[Advice] = []
+    advice: list[Advice] = []
     rare = rarest(trained or {})
     shown = [row for row in readings.rows if row.shown]
     explained = [row for row in shown if confounded is not None and confounded.explained(row)]
     if explained and confounded is not None:
-        which = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
-        found.append(Advice("confounded", "alone: shown; beyond: not shown", which))
+        facts = {"names": confounded.names, "views": list(dict.fromkeys(row.view for row in explained))}
+        advice.append(Advice("confounded", "alone: shown; beyond: not shown", facts))
     crop = choose_crop(readings, removed or {})
-    found += _of_crops(readings, crop, removed or {}, rare)
-    found += [Advice("standardise", "shown", facts) for facts in _leaks(readings)[:1]]
-    found += _of_pixels(readings, rare)
+    advice += _of_crops(readings, crop, removed or {}, rare)
+    advice += [Advice("standardise", "shown", facts) for facts in _leaks(readings)[:1]]
+    advice += _of_pixels(readings, rare)
     if anatomy := best_of(shown_in(readings, *ANATOMY)):
         kind = "pixels" if pixels_differ(readings, unit) else "anatomy"
-        found.append(Advice(kind, "shown", {"row": anatomy}))
+        advice.append(Advice(kind, "shown", {"row": anatomy}))
     if header := shown_in(readings, HEADER):
-        found.append(Advice("header", "shown", {"row": header[0]}))
+        advice.append(Advice("header", "shown", {"row": header[0]}))
     if position := shown_in(readings, POSITION):
-        found.append(Advice("position", "shown", {"row": position[0]}))
+        advice.append(Advice("position", "shown", {"row": position[0]}))
     image = of_the_image(readings)
-    if image and not found:
-        found.append(Advice("no step", "shown", {"row": best_of(image)}))
-    found += _of_the_model(associated, predicted, changes, rare, crop)
+    if image and not advice:
+        advice.append(Advice("no step", "shown", {"row": best_of(image)}))
+    advice += _of_the_model(associated, predicted, changes, rare, crop)
     if outlines := rough_outlines(measures):
-        found.append(Advice("references", "shown", {"one": outlines[0]}))
-    if places := [one for one in atlas if one.shown]:
-        found.append(Advice("errors", "shown", {"one": places[0]}))
+        advice.append(Advice("references", "shown", {"one": outlines[0]}))
+    if differing := [one for one in atlas if one.shown]:
+        advice.append(Advice("errors", "shown", {"one": differing[0]}))
     if not image and not shown_in(readings, *REFERENCES):
         chance = max(row.chance for row in readings.rows)
-        found.append(Advice("nothing", "not shown", {"chance": chance}))
-    return tuple(found) or (Advice("no step", "shown", {"row": best_of(shown)}),)
+        advice.append(Advice("nothing", "not shown", {"chance": chance}))
+    return tuple(advice) or (Advice("no step", "shown", {"row": best_of(shown)}),)
 
 
 def _of_crops(
     readings: Readings, crop: Crop | None, removed: Mapping[float, float], rare: str
 ) -> list[Advice]:
     """Return whether a crop leaves out what tells a group, or a part of it, and what remains to be done."""
-    found: list[Advice] = []
+    advice: list[Advice] = []
     outside = best_of([row for row in told_outside(readings) if beyond_size(readings, row)])
-    told = outside or best_of(told_by_both(readings))
-    if told and crop is not None and (outside or crop.inside is None):
+    telling = outside or best_of(told_by_both(readings))
+    if telling and crop is not None and (outside or crop.inside is None):
         within = "not shown" if crop.inside is None else "too, by the organ" if crop.by_organ else "too"
-        facts = {"crop": crop, "margin": crop.margin, "row": told}
+        facts = {"crop": crop, "margin": crop.margin, "row": telling}
         facts |= {"outside": bool(outside), "known": place_is_known(readings)}
-        found.append(Advice("crop", f"{'outside' if outside else 'whole'}: shown; within: {within}", facts))
+        advice.append(Advice("crop", f"{'outside' if outside else 'whole'}: shown; within: {within}", facts))
     tight = [row for row in tightest_shown(readings) if not explained_by_organ(readings, row)]
     little = removes_little(readings, removed)
-    if tight or (told and little):
+    if tight or (telling and little):
         margin, row = margin_curve(readings)[0]
-        facts = {"margin": margin, "row": row, "told": told, "outside": bool(outside)}
-        found.append(Advice("no crop", "shown", {**facts, "rare": rare, "little": little}))
-    return found
+        facts = {"margin": margin, "row": row, "told": telling, "outside": bool(outside)}
+        advice.append(Advice("no crop", "shown", {**facts, "rare": rare, "little": little}))
+    return advice
 
 
 def _of_pixels(readings: Readings, rare: str) -> list[Advice]:
     """Return what the organ's pixels suggest, or brightness and noise of images that nothing else tells."""
-    found, inside = [], told_inside(readings)
+    advice, inside = [], told_inside(readings)
     if organ := best_of([row for row in inside if row.view == ORGAN]):
-        found.append(Advice("inside", "shown", {"row": organ, "rare": rare}))
+        advice.append(Advice("inside", "shown", {"row": organ, "rare": rare}))
     elsewhere = [*inside, *told_outside(readings), *told_by_both(readings)]
     of_image = [] if elsewhere else shown_in(readings, INTENSITY)
     if row := best_of([row for row in inside if row.view in (WITHIN, SCALED)] or of_image):
         scaled = bool(shown_in(readings, SCALED))
         facts = {"row": row, "rare": rare, "organ": row.view != INTENSITY, "scaled": scaled}
-        found.append(Advice("intensity", "shown", facts))
-    return found
+        advice.append(Advice("intensity", "shown", facts))
+    return advice
 
 
 def rarest(trained: Mapping[str, int]) -> str:
@@ -187,11 +187,11 @@ def _leaks(readings: Readings) -> list[dict[str, Any]]:
     if not curve:
         return []
     margin, best = curve[0]
-    own = {row.group: row for row in readings.rows if row.view == best.view}
+    by_group = {row.group: row for row in readings.rows if row.view == best.view}
     return [
-        {"row": row, "own": own[row.group], "margin": margin}
+        {"row": row, "own": by_group[row.group], "margin": margin}
         for row in shown_in(readings, LEAKING_BOX)
-        if own[row.group].high < row.low and beyond_outline(readings, row)
+        if by_group[row.group].high < row.low and beyond_outline(readings, row)
     ]
 
 
@@ -203,26 +203,26 @@ def _of_the_model(
     crop: Crop | None,
 ) -> list[Advice]:
     """Return what the model's Dice suggests, where it was asked."""
-    found: list[Advice] = []
-    lent = [one for one in changes if one.donors]
-    if moved := clearest(lent):
-        found.append(Advice("goes by", "shown", {"one": moved, "rare": rare, "crop": crop}))
-    elif lent:
-        found.append(Advice("stays", "not shown", {"one": lent[0]}))
+    advice: list[Advice] = []
+    exchanges = [one for one in changes if one.donors]
+    if moved := clearest(exchanges):
+        advice.append(Advice("goes by", "shown", {"one": moved, "rare": rare, "crop": crop}))
+    elif exchanges:
+        advice.append(Advice("stays", "not shown", {"one": exchanges[0]}))
     if one := goes_with_dice(associated, predicted):
-        facts = {"one": one, "asked": bool(lent), "organ": one.view in OF_ORGAN}
-        found.append(Advice("used", "shown", facts))
+        facts = {"one": one, "asked": bool(exchanges), "organ": one.view in OF_ORGAN}
+        advice.append(Advice("used", "shown", facts))
     elif associated:
-        found.append(Advice("not used", "not shown", {"one": associated[0]}))
-    return found
+        advice.append(Advice("not used", "not shown", {"one": associated[0]}))
+    return advice
 
 
 def goes_with_dice(
     associated: Sequence[Association], predicted: Sequence[Prediction]
 ) -> Association | Prediction | None:
     """Return what is shown to go with Dice, and is of more than size if any is; the clearest of these."""
-    asked: list[Association | Prediction] = [*associated, *predicted]
-    shown = [one for one in asked if one.shown]
+    candidates: list[Association | Prediction] = [*associated, *predicted]
+    shown = [one for one in candidates if one.shown]
     return min(shown, key=lambda one: (one.of_size, one.p_adjusted, -abs(one.correlation)), default=None)
 
 

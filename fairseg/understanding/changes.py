@@ -1,4 +1,4 @@
-"""By how much Dice changes if the image is changed, and whether that is more than chance."""
+"""How much Dice changes if the image is changed, and whether that is more than chance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ class Change(Tested):
     Attributes:
         intervention: what was done to the images.
         group: whose images.
-        donors: the group whose outside they got, against that of others of the own group; "" where nobody's.
+        donors: the group whose outside they got, compared with the outside of others of their own group; ""
+            where they got nobody's.
         n: subjects.
         now: mean Dice of these subjects' images as they are.
         gap: mean Dice of the donors' group minus that of the group, images as they are; NaN without donors.
@@ -83,7 +84,7 @@ def change_with_limits(change: Floats, *factors: Integers) -> tuple[float, float
 
     Args:
         change: of each image, (M,).
-        factors: who each of them is of, (M,): the subject first, then those who lent something to it.
+        factors: whose each image is, (M,): the subject first, then those who lent something to it.
 
     >>> [round(float(part), 2) for part in change_with_limits(np.array([1.0, 2.0, 3.0]), np.arange(3))]
     [2.0, -0.48, 4.48, 0.07]
@@ -125,36 +126,38 @@ def occlusions(
         permutations: deals of the groups; the largest difference in each keeps the error.
         seed: of the deals.
     """
-    looked = np.isfinite(change).all(axis=0)
-    own = change[:, looked]
-    if not own.size:
+    complete = np.isfinite(change).all(axis=0)
+    patches = change[:, complete]
+    if not patches.size:
         return []
     rng = np.random.default_rng(seed)
     deals = np.vstack([ids, rng.permuted(np.tile(ids, (permutations, 1)), axis=1)])
     pairs = range(1, len(names))
-    found = np.stack([_differences(own, deals, other) for other in pairs], axis=1)
-    largest = found[1:].reshape(permutations, -1).max(axis=1)
+    statistics = np.stack([_differences(patches, deals, second) for second in pairs], axis=1)
+    largest = statistics[1:].reshape(permutations, -1).max(axis=1)
     result = []
-    for column, other in enumerate(pairs):
-        values = np.full(looked.shape, -np.inf)
-        values[looked] = found[0, column]
-        row, place = np.unravel_index(int(values.argmax()), values.shape)
-        means = np.full((2, *looked.shape), np.nan)
-        means[:, looked] = [own[ids == group].mean(axis=0) for group in (0, other)]
-        more = np.count_nonzero(largest >= values.max() - 1e-12)
+    for pair, second in enumerate(pairs):
+        values = np.full(complete.shape, -np.inf)
+        values[complete] = statistics[0, pair]
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
+        means = np.full((2, *complete.shape), np.nan)
+        means[:, complete] = [patches[ids == group].mean(axis=0) for group in (0, second)]
+        as_large = np.count_nonzero(largest >= values.max() - 1e-12)
         result.append(
-            Occlusion(names[0], names[other], means, (int(row), int(place)), (1 + more) / (1 + permutations))
+            Occlusion(
+                names[0], names[second], means, (int(row), int(column)), (1 + as_large) / (1 + permutations)
+            )
         )
     return result
 
 
-def _differences(own: Floats, deals: Integers, other: int) -> Floats:
+def _differences(patches: Floats, deals: Integers, second: int) -> Floats:
     """Return the size of the difference of means of two groups by its error, (deals, patches)."""
     sums, squares, counts = [], [], []
-    for group in (0, other):
+    for group in (0, second):
         member = (deals == group).astype(np.float64)
         counts.append(member.sum(axis=1, keepdims=True))
-        sums.append(member @ own / counts[-1])
-        squares.append(np.maximum(member @ own**2 / counts[-1] - sums[-1] ** 2, 0.0) / (counts[-1] - 1))
+        sums.append(member @ patches / counts[-1])
+        squares.append(np.maximum(member @ patches**2 / counts[-1] - sums[-1] ** 2, 0.0) / (counts[-1] - 1))
     # A patch that hardly matters to anybody has no error to speak of: a thousandth of Dice is its least.
     return np.asarray(np.abs(sums[1] - sums[0]) / np.sqrt(squares[0] + squares[1] + 1e-6))

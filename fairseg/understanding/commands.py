@@ -19,17 +19,17 @@ def commands_of(cohort: Gathered) -> dict[str, str]:
     call, data = cohort.call, [cohort.data, *_groups(cohort)]
     reference = ["--reference", call.reference] if call.reference else []
     share = held_out(cohort)
-    more = ["--validation", f"{share:g}"] if share is not None and share > _HELD_OUT else []
-    ask = ["fairseg", "understand", *data, *reference, *_asked(call)]
-    given = {"--predictions": cohort.predictions, "--scores": call.scores, "--run": call.run}
-    model = [part for option, value in given.items() if value for part in (option, value)]
-    held = ["--confounders", ",".join(call.confounders)] if call.confounders else []
+    validation = ["--validation", f"{share:g}"] if share is not None and share > _HELD_OUT else []
+    understand = ["fairseg", "understand", *data, *reference, *_asked(call)]
+    options = {"--predictions": cohort.predictions, "--scores": call.scores, "--run": call.run}
+    model = [part for option, value in options.items() if value for part in (option, value)]
+    confounders = ["--confounders", ",".join(call.confounders)] if call.confounders else []
     return {
-        "train": shlex.join(["fairseg", "train", *data, *more]),
+        "train": shlex.join(["fairseg", "train", *data, *validation]),
         "experiment": shlex.join(["fairseg", "experiment", *data, *reference]),
         "audit": _audit(cohort, reference),
-        "understand": shlex.join([*ask, *model]),  # a caller may hold other confounders fixed
-        "ask_run": shlex.join([*ask, *held]),
+        "understand": shlex.join([*understand, *model]),  # a caller may hold other confounders fixed
+        "ask_run": shlex.join([*understand, *confounders]),
     }
 
 
@@ -82,32 +82,32 @@ def _images(cohort: Gathered) -> Path:
 
 def _asked(call: Call) -> list[str]:
     """Return the options of `fairseg understand` that were given, but for those of groups and of a model."""
-    words = ["--test"] if call.test else []
+    options = ["--test"] if call.test else []
     if call.margins:
-        words += ["--margins", ",".join(f"{margin:g}" for margin in call.margins)]
+        options += ["--margins", ",".join(f"{margin:g}" for margin in call.margins)]
     for option, value, default in (
         ("--min-size", call.min_size, Call.min_size),
         ("--model", call.model, Call.model),
         ("--permutations", call.permutations, Call.permutations),
         ("--seed", call.seed, Call.seed),
     ):
-        words += [option, str(value)] if value != default else []
-    return words
+        options += [option, str(value)] if value != default else []
+    return options
 
 
 def _groups(cohort: Gathered) -> list[str]:
     """Return the options that make the groups, with the table if it is not the dataset's own."""
-    read = cohort.options.words
-    named_otherwise = bool(read) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
-    table = ["--groups", cohort.groups_file or "GROUPS.csv", *read] if named_otherwise else []
+    reading = cohort.options.words
+    named_otherwise = bool(reading) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    table = ["--groups", cohort.groups_file or "GROUPS.csv", *reading] if named_otherwise else []
     return [*_by(cohort), *table]
 
 
 def _by(cohort: Gathered) -> list[str]:
-    words = [part for name in cohort.attributes for part in ("--by", name)]
+    options = [part for name in cohort.attributes for part in ("--by", name)]
     for name, edges in cohort.bins.items():
-        words += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
-    return [*words, *_spacing(cohort)]
+        options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
+    return [*options, *_spacing(cohort)]
 
 
 def _spacing(cohort: Gathered) -> list[str]:

@@ -1,9 +1,10 @@
-"""Is what can be read the group, or what the groups differ in besides: age, size, scanner?
+"""Is it the group that can be read, or something else in which the groups differ: age, size, scanner?
 
-Three answers: how well the confounders alone tell a group apart; how well each view does with their straight
-lines taken out, among subjects who are alike in them; and how unlike the groups are (the cohort table). None
-of them knows of a confounder that was not recorded. Where the confounders tell a group nearly for certain, or
-fifths of their score still hold unlike subjects of the two sides, nobody is alike, and nothing is said.
+There are three answers: how well the confounders alone tell a group apart; how well each view does without
+its linear dependence on them, among subjects who are alike in them; and how unlike the groups are (the cohort
+table). None of them knows of a confounder that was not recorded. Where the confounders tell a group nearly
+for certain, or where the two sides still differ within fifths of their score, no subjects are alike, and no
+answer is given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,9 +47,9 @@ class Confounded:
     def explained(self, row: Reading) -> bool:
         """Whether confounders tell a group, and a view that tells it too is not shown to beyond them."""
         pair = (row.view, row.group)
-        told = any(one.group == row.group and one.shown for one in self.alone)
-        rest = any((one.view, one.group) == pair and not one.shown for one in self.within)
-        return row.shown and told and rest
+        confounders_tell = any(one.group == row.group and one.shown for one in self.alone)
+        not_beyond = any((one.view, one.group) == pair and not one.shown for one in self.within)
+        return row.shown and confounders_tell and not_beyond
 
 
 def confounders_of(
@@ -75,8 +76,8 @@ def confounders_of(
             subjects have all of them.
     """
     coded = {str(name): _coded(str(name), columns[name]) for name in columns}
-    together = np.column_stack(list(coded.values()))
-    known = ~np.isnan(together).any(axis=1)
+    all_columns = np.column_stack(list(coded.values()))
+    known = ~np.isnan(all_columns).any(axis=1)
     counts = np.bincount(ids[known], minlength=len(names))
     if counts.min() < least:
         short = names[int(counts.argmin())]
@@ -85,37 +86,40 @@ def confounders_of(
         )
     alone_views = {name: column[known] for name, column in coded.items()}
     if len(coded) > 1:
-        alone_views[ALL] = together[known]
-    own = ids[known]
-    alone = read_groups(alone_views, own, names, **options)
+        alone_views[ALL] = all_columns[known]
+    alone = read_groups(alone_views, ids[known], names, **options)
     last = list(alone_views)[-1]
-    rest = {name: _without(view[known], together[known]) for name, view in views.items()}
+    residuals = {name: _without(view[known], all_columns[known]) for name, view in views.items()}
     within: list[Reading] = []
     notes = []
     for group in range(len(names)) if len(names) > 2 else (1,):
-        score = alone.scores[last][:, group]
-        strata = _strata(score)
-        member = (own == group).astype(np.int64)
-        mixed = [stratum for stratum in np.unique(strata) if np.ptp(member[strata == stratum]) > 0]
-        used = np.isin(strata, mixed)
-        few = min(member[used].sum(), (1 - member[used]).sum()) < least
-        told = next(row for row in alone.rows if (row.view, row.group) == (last, names[group]))
-        # Of confounders that are not shown to tell a group, the score is noise, in which all are alike.
-        apart = told.auc > APART or (told.shown and unlike(score, member, strata) > _UNLIKE)
-        if few or apart:
+        row = next(row for row in alone.rows if (row.view, row.group) == (last, names[group]))
+        member = (ids[known] == group).astype(np.int64)
+        strata = _alike(alone.scores[last][:, group], member, row, least)
+        if strata is None:
             notes.append(f"too few subjects of {names[group]} are like the others in {' and '.join(coded)}")
             continue
-        found = read_groups(
-            {name: view[used] for name, view in rest.items()},
-            member[used],
-            ("", names[group]),
-            strata=strata[used],
-            **options,
-        )
-        within += found.rows
-    everybody = np.bincount(ids, minlength=len(names)).tolist()
-    of_groups = tuple(zip(names, counts.tolist(), everybody, strict=True))
+        used = strata >= 0
+        used_views = {name: view[used] for name, view in residuals.items()}
+        sides = "", names[group]
+        within += read_groups(used_views, member[used], sides, strata=strata[used], **options).rows
+    totals = np.bincount(ids, minlength=len(names)).tolist()
+    of_groups = tuple(zip(names, counts.tolist(), totals, strict=True))
     return Confounded(tuple(coded), alone.rows, tuple(within), int(known.sum()), tuple(notes), of_groups)
+
+
+def _alike(score: Floats, member: Integers, row: Reading, least: int) -> Integers | None:
+    """Return the stratum of each subject by the confounders' score, -1 where it has one side only.
+
+    None where too few subjects have others alike, or those of a stratum still differ in the score.
+    """
+    strata = _strata(score)
+    mixed = [stratum for stratum in np.unique(strata) if np.ptp(member[strata == stratum]) > 0]
+    used = np.isin(strata, mixed)
+    few = min(member[used].sum(), (1 - member[used]).sum()) < least
+    # Of confounders that are not shown to tell a group, the score is noise, in which all are alike.
+    differ = row.auc > APART or (row.shown and unlike(score, member, strata) > _UNLIKE)
+    return None if few or differ else np.where(used, strata, -1)
 
 
 def _coded(name: str, column: "pd.Series[Any]") -> Floats:
@@ -137,7 +141,7 @@ def _coded(name: str, column: "pd.Series[Any]") -> Floats:
 
 
 def _without(view: npt.NDArray[np.floating], columns: Floats) -> Floats:
-    """Return a view without what is a straight line in the confounders."""
+    """Return a view without its linear dependence on the confounders."""
     design = np.column_stack([np.ones(len(columns)), columns])
     flat = view.reshape(len(view), -1).astype(np.float64)
     fitted = design @ (np.linalg.pinv(design) @ flat)

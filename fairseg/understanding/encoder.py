@@ -16,9 +16,7 @@ from tqdm.auto import tqdm
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.machine import pick_device
 from fairseg.training.network import make_network
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from fairseg.understanding.readable import Floats, Integers
 
 _PIXELS = 20  # along each axis, means of the pixels of a view
 _FEATURES = 8
@@ -54,7 +52,7 @@ class EncoderReader:
         self.name, self.number, self.seed, self.progress = name, number, seed, progress
 
     def __call__(self, ids: Integers, folds: npt.NDArray[np.int8]) -> Floats:
-        """Return how much a network takes each subject for each group, out of fold, (deals, N, G), 0 to 1.
+        """Return the probability of each group for each subject, out of fold, (deals, N, G).
 
         Args:
             ids: group of each subject, (deals, N).
@@ -64,21 +62,21 @@ class EncoderReader:
         off = None if self.progress else True
         deals = tqdm(zip(ids, folds[:, 0], strict=True), f"reading {self.name}", len(ids), disable=off)
         for deal, (groups, parts) in enumerate(deals):
-            for held in (parts == fold for fold in np.unique(parts)):
-                scores[deal, held] = self._unseen(groups, held)
+            for held_out in (parts == fold for fold in np.unique(parts)):
+                scores[deal, held_out] = self._held_out_scores(groups, held_out)
         return scores
 
-    def _unseen(self, groups: Integers, held: npt.NDArray[np.bool_]) -> Floats:
-        """Return what a network that is trained on all others says of those held out, (n, G)."""
-        images = self.images[torch.from_numpy(~held)]
-        target = torch.from_numpy(groups[~held]).to(images.device)
+    def _held_out_scores(self, groups: Integers, held_out: npt.NDArray[np.bool_]) -> Floats:
+        """Return how a network that is trained on all other subjects scores those held out, (n, G)."""
+        images = self.images[torch.from_numpy(~held_out)]
+        target = torch.from_numpy(groups[~held_out]).to(images.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = _classifier(images.shape[1:], self.number).to(images.device)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE)
         steps = max(_FEWEST_STEPS, -(-_PASSES * len(images) // _BATCH))
         batches = GroupBatchSampler(
-            groups[~held], _BATCH, num_batches=steps, seed=self.seed, num_replicas=1, rank=0
+            groups[~held_out], _BATCH, num_batches=steps, seed=self.seed, num_replicas=1, rank=0
         )
         for batch in batches:
             loss = cross_entropy(network(images[batch]), target[batch])
@@ -86,13 +84,13 @@ class EncoderReader:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         with torch.no_grad():
-            said = network(self.images[torch.from_numpy(held)]).double().softmax(dim=1)
-        return np.asarray(said.cpu().numpy(), dtype=np.float64)
+            scores = network(self.images[torch.from_numpy(held_out)]).double().softmax(dim=1)
+        return np.asarray(scores.cpu().numpy(), dtype=np.float64)
 
 
 def _classifier(shape: Sequence[int], number: int) -> nn.Sequential:
     channels, *size = shape
-    whole = make_network(channels, number, size, features=_FEATURES, deep_supervision=False)
-    first, downsamples, last = whole.encoder()
-    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(whole.filters[-1], number)
+    network = make_network(channels, number, size, features=_FEATURES, deep_supervision=False)
+    first, downsamples, last = network.encoder()
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(network.filters[-1], number)
     return nn.Sequential(first, *downsamples.children(), last, *head)

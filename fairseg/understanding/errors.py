@@ -1,12 +1,12 @@
 """Who is over- and under-segmented, and where: an atlas of errors by group, and what masks measure.
 
-The atlas is the share of a group's subjects in whom a place of the organ's box is a false positive or a
-false negative. Places next to each other are tested together (cluster permutation; Maris and Oostenveld
-2007): what is shown is that the groups' errors differ somewhere, and the cluster says about where.
+The atlas is the share of a group's subjects in whom a place of the organ's box is a false positive or a false
+negative. Neighbouring places are tested together (cluster permutation; Maris and Oostenveld 2007): the test
+shows that the groups' errors differ somewhere, and the cluster says roughly where.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -83,51 +83,47 @@ def error_atlas(
     shaped = maps.reshape(len(maps), len(structures), 2, *maps.shape[2:]).astype(np.float64)
     rng = np.random.default_rng(seed)
     deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
-    pairs = [(0, other) for other in range(1, len(names))]
-    found, chance = [], np.zeros(permutations)
-    for (place, structure), (number, kind) in (
-        (one, two) for one in enumerate(structures) for two in enumerate(KINDS)
-    ):
-        own = shaped[:, place, number].reshape(len(maps), -1)
-        looked = own.mean(axis=0) >= _LEAST_ERRORS
-        for first, second in pairs:
-            mass, cluster, more = _heaviest(own, looked, ids, (first, second), shaped.shape[3:])
-            for deal, dealt in enumerate(deals):
-                other = _heaviest(own, looked, dealt, (first, second), shaped.shape[3:])[0]
-                chance[deal] = max(chance[deal], other)
-            shares = np.stack([own[ids == group].mean(axis=0) for group in (first, second)])
-            told = (structure, kind, names[first], names[second], shares.reshape(2, *shaped.shape[3:]))
-            found.append((told, mass, cluster, more))
-    rows = [
-        Atlas(
-            *told,
-            cluster,
-            "" if not mass else names[0] if more < 0 else told[3],
-            float((1 + np.count_nonzero(chance >= mass - 1e-9)) / (1 + permutations)) if mass else 1.0,
-        )
-        for told, mass, cluster, more in found
-    ]
+    atlases, masses, chance = [], [], np.zeros(permutations)
+    for index, number, second in np.ndindex(len(structures), len(KINDS), len(names) - 1):
+        group, kind = second + 1, KINDS[number]
+        errors = shaped[:, index, number]
+        tested = errors.mean(axis=0) >= _LEAST_ERRORS
+        mass, cluster, sign = _heaviest(errors, tested, ids, group)
+        dealt_masses = [_heaviest(errors, tested, dealt, group)[0] for dealt in deals]
+        chance = np.maximum(chance, dealt_masses)
+        shares = np.stack([errors[ids == one].mean(axis=0) for one in (0, group)])
+        more = "" if not mass else names[0] if sign < 0 else names[group]
+        atlases.append(Atlas(structures[index], kind, names[0], names[group], shares, cluster, more, 1.0))
+        masses.append(mass)
+    p_values = [float((1 + np.count_nonzero(chance >= mass - 1e-9)) / (1 + permutations)) for mass in masses]
+    rows = [replace(one, p_adjusted=p) if one.more else one for one, p in zip(atlases, p_values, strict=True)]
     return sorted(rows, key=lambda one: (one.p_adjusted, -one.size))
 
 
 def _heaviest(
-    own: Floats, looked: npt.NDArray[np.bool_], ids: Integers, pair: tuple[int, int], shape: tuple[int, ...]
+    errors: Floats, tested: npt.NDArray[np.bool_], ids: Integers, second: int
 ) -> tuple[float, npt.NDArray[np.bool_], int]:
-    """Return the mass of the heaviest cluster, its places, and the sign of second minus first in it."""
-    one, two = (own[ids == group][:, looked] for group in pair)
+    """Return the mass of the heaviest cluster, its places, and the sign of second minus first in it.
+
+    Args:
+        errors: share of cases with an error, (N, levels, y, x).
+        tested: places that are looked at, (levels, y, x).
+        ids: group of each subject, (N,).
+        second: the group that is compared with the first, 0.
+    """
+    one, two = (errors[ids == group][:, tested] for group in (0, second))
     variance = one.var(axis=0, ddof=1) / len(one) + two.var(axis=0, ddof=1) / len(two)
-    z = np.zeros(looked.size)
-    z[looked] = (two.mean(axis=0) - one.mean(axis=0)) / np.sqrt(np.maximum(variance, 1e-6))
-    grid = z.reshape(shape)
-    best, places, sign = 0.0, np.zeros(shape, dtype=bool), 0
+    z = np.zeros(tested.shape)
+    z[tested] = (two.mean(axis=0) - one.mean(axis=0)) / np.sqrt(np.maximum(variance, 1e-6))
+    best, cluster, sign = 0.0, np.zeros(tested.shape, dtype=bool), 0
     for side in (-1, 1):
-        parts, number = label(side * grid > _FORMING)
+        parts, number = label(side * z > _FORMING)
         if not number:
             continue
-        masses = np.bincount(parts.ravel(), weights=np.abs(grid).ravel())[1:]
+        masses = np.bincount(parts.ravel(), weights=np.abs(z).ravel())[1:]
         if masses.max() > best:
-            best, places, sign = float(masses.max()), parts == masses.argmax() + 1, side
-    return best, places, sign
+            best, cluster, sign = float(masses.max()), parts == masses.argmax() + 1, side
+    return best, cluster, sign
 
 
 @dataclass(frozen=True)
@@ -175,12 +171,12 @@ def measure_differences(
     """
     rng = np.random.default_rng(seed)
     deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
-    found, chance = [], np.ones(permutations)
-    for (measure, structure), given in measures.items():
-        values = np.asarray(given, dtype=np.float64)
-        known = np.isfinite(values)
+    rows, chance = [], np.ones(permutations)
+    for (measure, structure), column in measures.items():
+        values = np.asarray(column, dtype=np.float64)
+        finite = np.isfinite(values)
         for second in range(1, len(names)):
-            two, one = (values[(ids == group) & known] for group in (second, 0))
+            two, one = (values[(ids == group) & finite] for group in (second, 0))
             if min(one.size, two.size) < _FEWEST or np.ptp(np.r_[one, two]) == 0:
                 continue
             shift = LocationShift(two, one)
@@ -188,33 +184,33 @@ def measure_differences(
             medians = (float(np.median(one)), float(np.median(two)))
             difference = (limits.estimate, limits.low, limits.high)
             row = (measure, structure, names[0], names[second], medians, difference)
-            found.append((row, shift.p))
-            for deal, dealt in enumerate(deals[:, known]):
-                dealt_one, dealt_two = (values[known][dealt == group] for group in (0, second))
+            rows.append((row, shift.p))
+            for deal, dealt in enumerate(deals[:, finite]):
+                dealt_one, dealt_two = (values[finite][dealt == group] for group in (0, second))
                 if min(dealt_one.size, dealt_two.size) >= _FEWEST:
                     chance[deal] = min(chance[deal], brunner_munzel(dealt_one, dealt_two).p)
     return [
         MeasureDifference(*row, float((1 + np.count_nonzero(chance <= p * (1 + 1e-9))) / (1 + permutations)))
-        for row, p in found
+        for row, p in rows
     ]
 
 
 def signed_size_errors(
     table: pd.DataFrame, subjects: Sequence[str], size: str
 ) -> dict[tuple[str, str], Floats]:
-    """Return by how much the model's volume of each label is off, percent of the reference, by subject.
+    """Return how far the model's volume of each label is off, percent of the reference, by subject.
 
     Args:
         table: of scores, with the columns subject, label, prediction_voxels and reference_voxels.
         subjects: in whose order values are returned, (N,).
         size: what it is called, "volume" or "area".
     """
-    found = {}
+    errors = {}
     for name, rows in table.groupby("label", sort=False):
         sums = (
             rows.groupby("subject")[["prediction_voxels", "reference_voxels"]].sum().reindex(list(subjects))
         )
         true = sums["reference_voxels"].where(sums["reference_voxels"] > 0)
         error = 100 * (sums["prediction_voxels"] - true) / true
-        found[size + ERROR, str(name)] = error.to_numpy(dtype=np.float64)
-    return found
+        errors[size + ERROR, str(name)] = error.to_numpy(dtype=np.float64)
+    return errors

@@ -1,10 +1,10 @@
 """Change what lies outside the organ's box, and nothing else: exchanged, matched in intensity, or blanked.
 
-An exchanged image has a seam, and a network may stumble over any seam. So what counts is the outside of
-another group's subject against that of another subject of the own group: both have one. Intensities
-of scanners have no unit; those of a donor are brought to the scale on which the organs of both agree. The
-changed image is then standardised over the whole again, as for training, so that the outside's say in the
-organ's brightness changes too.
+An exchanged image has a seam, and a network may stumble over any seam. So the outside of a subject of another
+group is compared with that of another subject of the same group: both have a seam. Intensities of scanners
+have no unit; those of a donor are brought to the scale on which the organs of both agree. The changed image
+is then standardised over the whole again, as for training, so that the outside's influence on the organ's
+brightness changes too.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fairseg.crop import Box
 from fairseg.training.prepare import Floats, Labels, zscore
-from fairseg.understanding.place import LEVELS
+from fairseg.understanding.organ_location import LEVELS
 from fairseg.understanding.views import LEAST
 
 
@@ -48,11 +48,10 @@ class Scan:
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
         """Which pixels of a slice lie in the box, (y, x)."""
-        axes = (
+        rows, columns = (
             (np.arange(length) >= low) & (np.arange(length) < high)
             for length, low, high in zip(self.mask.shape[1:], self.box.start, self.box.stop, strict=True)
         )
-        rows, columns = axes
         return np.asarray(rows[:, None] & columns)
 
     @cached_property
@@ -63,7 +62,7 @@ class Scan:
 
     @property
     def levels(self) -> list[int]:
-        """Three of them, where the views have theirs."""
+        """Three slices with the organ, at the levels of the views."""
         return sorted({self.slices[int(level * len(self.slices))] for level in LEVELS})
 
     @cached_property
@@ -73,7 +72,7 @@ class Scan:
 
     @cached_property
     def outside_scale(self) -> tuple[Floats, Floats]:
-        """The same of all pixels outside the box; of an image without any, of all pixels."""
+        """Mean and standard deviation of all pixels outside the box; without any, of all pixels."""
         outside = ~self.inside
         return _scale(
             (self.image[..., outside] if outside.any() else self.image).reshape(len(self.image), -1)
@@ -86,16 +85,16 @@ def exchanged(scan: Scan, donor: Scan) -> Floats:
     The organs' centers lie on each other, and slices are matched from the organ's first to its last; where
     the donor's image ends, its rim goes on.
     """
-    ours, theirs = ((one.slices[0], one.slices[-1] + 1 - one.slices[0]) for one in (scan, donor))
-    along = (np.arange(len(scan.mask)) - ours[0] + 0.5) / ours[1]
+    organ, donor_organ = ((one.slices[0], one.slices[-1] + 1 - one.slices[0]) for one in (scan, donor))
+    along = (np.arange(len(scan.mask)) - organ[0] + 0.5) / organ[1]
     starts = zip(scan.mask.shape[1:], scan.box.start, donor.box.start, strict=True)
-    places = [
-        np.floor(along * theirs[1]) + theirs[0],
-        *(np.arange(n) - low + other for n, low, other in starts),
+    coordinates = [
+        np.floor(along * donor_organ[1]) + donor_organ[0],
+        *(np.arange(n) - low + donor_low for n, low, donor_low in starts),
     ]
     z, y, x = (
-        np.clip(place, 0, length - 1).astype(np.int64)
-        for place, length in zip(places, donor.mask.shape, strict=True)
+        np.clip(coordinate, 0, length - 1).astype(np.int64)
+        for coordinate, length in zip(coordinates, donor.mask.shape, strict=True)
     )
     picture = donor.image[:, z[:, None, None], y[:, None], x]
     (mean, spread), (their_mean, their_spread) = scan.organ_scale, donor.organ_scale
@@ -103,12 +102,12 @@ def exchanged(scan: Scan, donor: Scan) -> Floats:
 
 
 def matched(scan: Scan, donor: Scan) -> Floats:
-    """Return the image with its own outside, in the donor's mean and spread against the organ."""
+    """Return the image with its own outside, which gets the donor's mean and spread relative to the organ."""
     (mean, spread), (their_mean, their_spread) = scan.organ_scale, donor.organ_scale
-    own, theirs = scan.outside_scale, donor.outside_scale
-    wanted = (theirs[0] - their_mean) / their_spread * spread + mean
-    width = theirs[1] / their_spread * spread
-    return _joined(scan, (scan.image - own[0]) / own[1] * width + wanted)
+    outside, donor_outside = scan.outside_scale, donor.outside_scale
+    target_mean = (donor_outside[0] - their_mean) / their_spread * spread + mean
+    target_spread = donor_outside[1] / their_spread * spread
+    return _joined(scan, (scan.image - outside[0]) / outside[1] * target_spread + target_mean)
 
 
 def blanked(scan: Scan) -> Floats:

@@ -55,11 +55,11 @@ def plot_margins(result: Understood, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(4.6, 3.2)
     margins = [margin for margin, _ in curve]
     for group in dict.fromkeys(row.group for row in result.readings.rows):
-        own = [row for row in result.readings.rows if row.group == group and row.view.startswith(BOX)]
+        rows = [row for row in result.readings.rows if row.group == group and row.view.startswith(BOX)]
         shade = color(result.cohort.names.index(group), 0)
-        ax.fill_between(margins, 0.0, [row.chance for row in own], color=GRID, lw=0, zorder=0)
-        limits = [[row.auc - row.low for row in own], [row.high - row.auc for row in own]]
-        ax.errorbar(margins, [row.auc for row in own], limits, color=shade, marker="o", lw=1.4, label=group)
+        ax.fill_between(margins, 0.0, [row.chance for row in rows], color=GRID, lw=0, zorder=0)
+        limits = [[row.auc - row.low for row in rows], [row.high - row.auc for row in rows]]
+        ax.errorbar(margins, [row.auc for row in rows], limits, color=shade, marker="o", lw=1.4, label=group)
     ax.axhline(0.5, color=INK, lw=0.8)
     lowest = min(row.low for row in result.readings.rows if row.view.startswith(BOX))
     ax.set_ylim(min(0.35, lowest), 1.02)
@@ -100,16 +100,16 @@ def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
     level = int(one.cluster.sum(axis=(1, 2)).argmax()) if one.more else one.cluster.shape[0] // 2
     first, second = one.shares[:, level]
     most = 100 * float(max(first.max(), second.max())) or 1.0
-    share: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": most, BAR: "Wrong there (%)"}
+    look: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": most, BAR: "Wrong there (%)"}
     counts = dict(result.cohort.counts)
     # No share varies more than that of all or nothing. With one more of both, 0% and 100% have an error too.
     variances = [
-        (n * own + 1) * (n * (1 - own) + 1) / (n + 2) ** 2 / n
-        for own, n in ((first, counts[one.first]), (second, counts[one.second]))
+        (n * share + 1) * (n * (1 - share) + 1) / (n + 2) ** 2 / n
+        for share, n in ((first, counts[one.first]), (second, counts[one.second]))
     ]
     pictures = [
-        (100 * first, one.first, share),
-        (100 * second, one.second, share),
+        (100 * first, one.first, look),
+        (100 * second, one.second, look),
         _difference(one.first, one.second, first, second, np.sqrt(np.add(*variances))),
     ]
     ax, (*_, last) = _side_by_side(ax, pictures, errors_extent(result.cohort.frame), None)
@@ -121,10 +121,10 @@ def plot_errors(result: Understood, ax: Axes | None = None) -> Axes:
 
 def plot_occlusion(result: Understood, ax: Axes | None = None) -> Axes:
     """Draw what blanking each patch does to the Dice of two groups, those of the clearest difference."""
-    given = result.intervention
-    if given is None or not given.occlusion:
+    intervention = result.intervention
+    if intervention is None or not intervention.occlusion:
         raise ValueError("occlusion needs a training: understand(..., run=...)")
-    one = min(given.occlusion, key=lambda one: one.p_adjusted)
+    one = min(intervention.occlusion, key=lambda one: one.p_adjusted)
     first, second = one.change
     most = float(np.nanmax(np.abs(one.change))) or 1.0
     # White is no change, so what was not blanked is grey.
@@ -145,11 +145,11 @@ def plot_bottleneck(result: Understood, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(4.6, 3.2)
     features = result.intervention.bottleneck
     spread = features.std(axis=0)
-    own = (features - features.mean(axis=0))[:, spread > 0] / spread[spread > 0]
-    left, size, _ = np.linalg.svd(np.pad(own, ((0, 0), (0, 2))), full_matrices=False)
+    standardised = (features - features.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    vectors, size, _ = np.linalg.svd(np.pad(standardised, ((0, 0), (0, 2))), full_matrices=False)
     for group, name in enumerate(result.cohort.names):
-        mine = result.cohort.ids == group
-        x, y = (left[mine, :2] * size[:2]).T
+        in_group = result.cohort.ids == group
+        x, y = (vectors[in_group, :2] * size[:2]).T
         ax.plot(x, y, ls="", marker="os^Dv"[group % 5], ms=4, color=color(group, 0), label=plain(name))
     share = 100 * size[:2] ** 2 / max(float((size**2).sum()), 1e-12)
     ax.set_xlabel(f"First component ({share[0]:.0f}% of the variance)")
@@ -193,17 +193,17 @@ def _side_by_side(
     ax.set_axis_off()
     width, height = 1 / _A_ROW, 1 / rows
     insets: list[Axes] = []
-    for place, (picture, name, look) in enumerate(pictures):
-        row, column = divmod(place, _A_ROW)
+    for index, (picture, name, look) in enumerate(pictures):
+        row, column = divmod(index, _A_ROW)
         corner = column * width + 0.01, 1 - (row + 1) * height
         inset = ax.inset_axes((corner[0], corner[1] + 0.2 * height, width - 0.02, 0.62 * height))
         insets.append(inset)
-        drawn = {name: value for name, value in look.items() if name != BAR}
-        shown = inset.imshow(picture, **drawn, interpolation="nearest", aspect=extent[0] / extent[1])
+        options = {name: value for name, value in look.items() if name != BAR}
+        image = inset.imshow(picture, **options, interpolation="nearest", aspect=extent[0] / extent[1])
         if BAR in look:
             below = corner[0] + 0.03, corner[1] + 0.14 * height
             bar_axes = ax.inset_axes((*below, width - 0.08, 0.03 * height))
-            bar = ax.figure.colorbar(shown, cax=bar_axes, orientation="horizontal")
+            bar = ax.figure.colorbar(image, cax=bar_axes, orientation="horizontal")
             ends = sorted({look["vmin"], look["vmax"], max(look["vmin"], 0.0)})  # more would not fit
             bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
             labels = bar.ax.get_xticklabels()

@@ -1,4 +1,4 @@
-"""What `understand` is given, read and checked: images and masks, groups, scores, confounders."""
+"""Read and check what `understand` needs: images and masks, groups, scores, confounders."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """What `understand` was asked besides, which an advised command repeats.
+    """The other arguments of `understand`, which an advised command repeats.
 
     Attributes:
         reference: the reference group, as it was given; "" without.
@@ -87,7 +87,7 @@ class Gathered:
         trained: subjects of imagesTr in each group that is judged, on whom a training would be; empty where
             it is not known.
         spacing: of images whose files state none, as it was given; None without.
-        call: what was asked besides.
+        call: the other arguments of `understand`.
     """
 
     attributes: tuple[str, ...]
@@ -153,37 +153,40 @@ def gather(
     part: Literal["Tr", "Ts"] = "Ts" if test else "Tr"
     raw = read_raw(data, part)
     labels = plain_labels(raw, "understand")
-    for name, ours in (("channels", list(raw.channels)), ("labels", raw.labels)):
-        if run is not None and run.about[name] != ours:
-            raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {ours}")
+    for name, of_data in (("channels", list(raw.channels)), ("labels", raw.labels)):
+        if run is not None and run.about[name] != of_data:
+            raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {of_data}")
     file = Path(data) / "groups.csv" if cohort is None else cohort
     unseen = 0 if test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
     scored = None if scores is None else _with_dice(Scores.of(scores))
+    attributes = (by,) if isinstance(by, str) else tuple(by)
     everybody = _read_table(
-        file, options, raw, f"images{part} of {data}", by=_names(by), confounders=confounders
+        file, options, raw, f"images{part} of {data}", by=attributes, confounders=confounders
     )
     for name in confounders:
-        if name in (*_names(by), "case", "subject"):
-            what = "makes the groups" if name in _names(by) else "names people"
-            raise ValueError(f"confounders: {name!r} {what}, so that it cannot be held fixed between groups")
-    of_groups = {name: edges for name, edges in bins.items() if name in _names(by)}
+        if name in (*attributes, "case", "subject"):
+            reason = "makes the groups" if name in attributes else "names people"
+            raise ValueError(
+                f"confounders: {name!r} {reason}, so that it cannot be held fixed between groups"
+            )
+    of_groups = {name: edges for name, edges in bins.items() if name in attributes}
     groups = Groups.from_table(everybody, by=by, bins=of_groups)
     groups.warn_of_levels()
-    members = _Members(everybody, groups, min_size, _seen(run, everybody))
+    members = _Members(everybody, groups, min_size, _trained_on(run, everybody))
     _order(groups, reference, members)
     table = members.rows(everybody)
     folder = predictions
     if predictions is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
-        which = {"cases": set(table["case"]), "table": table}
-        predict_run(Path(data) / f"images{part}", scratch, **which, references=around)
+        selection = {"cases": set(table["case"]), "table": table}
+        predict_run(Path(data) / f"images{part}", scratch, **selection, references=around)
         folder = scratch
     masks = {} if folder is None else find_masks(Path(folder), "predictions")
     if folder is not None and (without := sorted(set(table["case"]) - masks.keys())):
         hint = "; of the cases of imagesTs say --test (test=True)" if unseen else ""
         raise ValueError(f"predictions has no mask of {listed(without)}, of images{part}{hint}")
     if scored is None and folder is not None:
-        # Whoever is left out is in the cohort all the same, and scored if there is a mask.
+        # Subjects who are left out are in the cohort all the same, and scored if there is a mask.
         masked = everybody[everybody["case"].isin(masks)]
         of_masks = score_folders(
             folder, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=spacing
@@ -199,15 +202,13 @@ def gather(
         with_organ = everybody[~everybody["case"].isin(frame.blank)]
         members.leave_blank(set(with_organ["subject"]))
         table = members.rows(with_organ)
-        # Of those who are left alone: an organ or an image of another group would widen every view.
+        # Of these alone: an organ or an image of another group would widen every view.
         frame = make_frame([files[name] for name in table["case"]], labels, margins)
     order = _order(groups, reference, members)
     cases = [files[name] for name in table["case"]]
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
-    group_of = members.own.set_index("subject")["group"]
+    group_of = members.judged.set_index("subject")["group"]
     in_training = _table_of_training(file, options, data) if test else everybody
-    place = {subject: position for position, subject in enumerate(subjects)}
-    places = [place[subject] for subject in table["subject"]]
     return Gathered(
         attributes=groups.attributes,
         data=str(data),
@@ -215,7 +216,7 @@ def gather(
         bins=of_groups,
         raw=raw,
         cases=tuple(cases),
-        case_subjects=np.array(places, dtype=np.int64),
+        case_subjects=pd.Index(subjects).get_indexer(pd.Index(table["subject"])).astype(np.int64),
         subjects=tuple(subjects),
         ids=np.array([order.index(int(group)) for group in group_of.loc[subjects]], dtype=np.int64),
         names=tuple(short_names(groups)[group] for group in order),
@@ -237,7 +238,7 @@ def _read_table(
     file: str | Path | pd.DataFrame,
     options: TableOptions | None,
     raw: RawDataset,
-    where: str,
+    source: str,
     **columns: Sequence[str],
 ) -> pd.DataFrame:
     """Return the rows of the cohort that have an image, by the names of the images.
@@ -246,7 +247,7 @@ def _read_table(
         file: the cohort.
         options: how to read it.
         raw: the dataset.
-        where: its images, as a message calls them.
+        source: its images, as a message calls them.
         **columns: option -> the columns that it names.
 
     Raises:
@@ -259,12 +260,8 @@ def _read_table(
             raise ValueError(f"{option}: the cohort has no column {absent[0]!r}, it has {has}")
     table = cohort_as_files(table, raw.images)
     if not table["case"].isin(raw.images).any():
-        raise ValueError(f"cohort and {where} must share cases: {hint_of_no_match(table, raw.images)}")
+        raise ValueError(f"cohort and {source} must share cases: {hint_of_no_match(table, raw.images)}")
     return table[table["case"].isin(raw.images)].reset_index(drop=True)
-
-
-def _names(by: str | Sequence[str]) -> tuple[str, ...]:
-    return (by,) if isinstance(by, str) else tuple(by)
 
 
 def _table_of_training(
@@ -286,7 +283,7 @@ def _in_training(table: pd.DataFrame | None, groups: Groups, judged: Sequence[in
     return counts if all(counts.values()) else {}
 
 
-def _seen(run: "TrainedRun | None", table: pd.DataFrame) -> set[str]:
+def _trained_on(run: "TrainedRun | None", table: pd.DataFrame) -> set[str]:
     """Return the subjects on whom a run was trained, by the names of their cases."""
     if run is None:
         return set()
@@ -301,87 +298,88 @@ class _Members:
     """The subjects of the groups that are judged, and who is left out and why.
 
     Attributes:
-        own: columns subject and group, a row each.
+        judged: columns subject and group, a row each.
         left_out: group ("" if it is unknown), subjects and why.
     """
 
-    def __init__(self, table: pd.DataFrame, groups: Groups, min_size: int, seen: Collection[str]) -> None:
-        found = read_subjects(table, groups.encode(table), len(groups))
-        self.own = pd.DataFrame(found.members, columns=["place", "group"])
-        self.own["subject"] = [found.names[place] for place in self.own["place"]]
+    def __init__(
+        self, table: pd.DataFrame, groups: Groups, min_size: int, trained_on: Collection[str]
+    ) -> None:
+        subjects = read_subjects(table, groups.encode(table), len(groups))
+        names = [subjects.names[position] for position in subjects.members[:, 0]]
+        self.judged = pd.DataFrame({"subject": names, "group": subjects.members[:, 1]})
         self.left_out: list[dict[str, Any]] = []
         self._groups, self._min_size = groups, min_size
-        self._leave(self.own["subject"].isin(found.shared), "cases in several groups", of_groups=False)
-        self._leave(self.own["group"] < 0, "the group is unknown", of_groups=False)
-        self._trained_on = int(self.own["subject"].isin(seen).sum())
-        self._leave(self.own["subject"].isin(seen), "the run was trained on them")
+        self._leave(self.judged["subject"].isin(subjects.shared), "cases in several groups", of_groups=False)
+        self._leave(self.judged["group"] < 0, "the group is unknown", of_groups=False)
+        self._trained_on = int(self.judged["subject"].isin(trained_on).sum())
+        self._leave(self.judged["subject"].isin(trained_on), "the run was trained on them")
         self._leave_small("with images", dict.fromkeys(range(len(groups)), 0))
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of a table that are of these subjects."""
-        return table[table["subject"].isin(self.own["subject"])]
+        return table[table["subject"].isin(self.judged["subject"])]
 
-    def leave_blank(self, seen: Collection[str]) -> None:
-        """Leave out who has an organ in no reference, and groups that are too small without them.
+    def leave_blank(self, with_organ: Collection[str]) -> None:
+        """Leave out subjects without an organ in any reference, and groups that are too small without them.
 
         Raises:
             ValueError: fewer than two groups are left.
         """
-        before = dict(enumerate(np.bincount(self.own["group"], minlength=len(self._groups)).tolist()))
-        self._leave(~self.own["subject"].isin(seen), "no organ in the reference")
+        before = dict(enumerate(np.bincount(self.judged["group"], minlength=len(self._groups)).tolist()))
+        self._leave(~self.judged["subject"].isin(with_organ), "no organ in the reference")
         self._leave_small("with an organ in the reference", {group: n for group, n in before.items() if n})
 
-    def _leave(self, which: "pd.Series[bool]", why: str, *, of_groups: bool = True) -> None:
+    def _leave(self, mask: "pd.Series[bool]", why: str, *, of_groups: bool = True) -> None:
         """Leave subjects out, and note them by group, if they are of one that is known."""
-        left = self.own[which]
-        parts = [left[left["group"] == group] for group in sorted(set(left["group"]))]
-        for part in parts if of_groups else [left][: len(left)]:
+        leaving = self.judged[mask]
+        parts = [leaving[leaving["group"] == group] for group in sorted(set(leaving["group"]))]
+        for part in parts if of_groups else [leaving][: len(leaving)]:
             name = short_names(self._groups)[part["group"].iloc[0]] if of_groups else ""
             self.left_out.append({"group": name, "subjects": part["subject"].nunique(), "why": why})
-        self.own = self.own[~which]
+        self.judged = self.judged[~mask]
 
-    def _leave_small(self, who: str, before: Mapping[int, int]) -> None:
+    def _leave_small(self, described: str, before: Mapping[int, int]) -> None:
         """Leave out groups that are too small to be judged.
 
         Args:
-            who: says which subjects count.
+            described: which subjects count, in words.
             before: of each group that counts, how many there were before some were left out, or 0.
         """
-        counts = self.own["group"].value_counts()
+        counts = self.judged["group"].value_counts()
         self._leave(
-            self.own["group"].map(counts) < self._min_size,
-            f"fewer than {self._min_size} subjects {who}, so not judged",
+            self.judged["group"].map(counts) < self._min_size,
+            f"fewer than {self._min_size} subjects {described}, so not judged",
         )
-        if self.own["group"].nunique() < 2:
-            now = {group: int(counts.get(group, 0)) for group in before}
+        if self.judged["group"].nunique() < 2:
             sizes = ", ".join(
-                f"{short_names(self._groups)[group]} {n}"
-                + (f" of {before[group]}" if n < before[group] else "")
-                for group, n in now.items()
+                f"{short_names(self._groups)[group]} {n}" + (f" of {most}" if n < most else "")
+                for group, most in before.items()
+                for n in (int(counts.get(group, 0)),)
             )
             if self._trained_on:
                 sizes += f" without {counted(self._trained_on, 'subject')} on whom the run was trained"
             raise ValueError(
                 f"by {' and '.join(self._groups.attributes)}: at least two groups of {self._min_size} "
-                f"subjects {who} are needed, got {sizes}"
+                f"subjects {described} are needed, got {sizes}"
             )
 
 
 def _order(groups: Groups, reference: str | None, members: _Members) -> list[int]:
     """Return the groups that are judged, the reference group first."""
-    judged = set(members.own["group"])
-    kept = [group for group in range(len(groups)) if group in judged]
+    with_subjects = set(members.judged["group"])
+    judged = [group for group in range(len(groups)) if group in with_subjects]
     if reference is None:
-        return kept
+        return judged
     try:
         first = groups.index(str(reference))
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
-    if first not in kept:
-        left = [one["why"] for one in members.left_out if one["group"] == short_names(groups)[first]]
-        why = left[-1] if left else "it has no subjects"
+    if first not in judged:
+        reasons = [one["why"] for one in members.left_out if one["group"] == short_names(groups)[first]]
+        why = reasons[-1] if reasons else "it has no subjects"
         raise ValueError(f"reference: group {reference} cannot be judged: {why}")
-    return [first, *(group for group in kept if group != first)]
+    return [first, *(group for group in judged if group != first)]
 
 
 def _with_dice(scores: Scores) -> Scores:
@@ -393,7 +391,7 @@ def _with_dice(scores: Scores) -> Scores:
 def _dice(scores: Scores, subjects: Sequence[str]) -> Floats:
     """Return the mean Dice of each subject over the structures."""
     of_structures = pd.DataFrame(structure_scores(scores), index=subject_names(scores))
-    own = of_structures.mean(axis="columns").reindex(list(subjects))
-    if own.isna().all():
+    dice = of_structures.mean(axis="columns").reindex(list(subjects))
+    if dice.isna().all():
         raise ValueError("scores must be of subjects of this cohort, they share none")
-    return np.asarray(own, dtype=np.float64)
+    return np.asarray(dice, dtype=np.float64)

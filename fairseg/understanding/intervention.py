@@ -26,6 +26,8 @@ from fairseg.understanding.views import CaseFiles, Frame
 
 DONORS = 2  # of each kind, for each subject
 PATCHES = 6  # along each axis of the image
+# (intervention, group, partner) -> subject, donor of its own group, donor of the partner, effect on Dice.
+_Effects = dict[tuple[str, int, int], list[tuple[int, int, int, float]]]
 _KEPT = 16  # scans in memory
 
 
@@ -62,52 +64,52 @@ def intervene(
             f"run: its slices lie across axis {run.plan.axis}, those of the views across {frame.axis}"
         )
     network = _Network(run, cases, case_subjects, frame)
-    rng = np.random.default_rng(seed)
-    number = len(ids)
     partners = {group: [0] if group else list(range(1, len(names))) for group in range(len(names))}
-    donors = _donors(ids, partners, rng)
-    now, blank, bottleneck = np.empty(number), np.empty(number), []
-    patches = np.empty((number, PATCHES, PATCHES))
-    made: dict[tuple[str, int, int], list[tuple[int, int, int, float]]] = defaultdict(list)
-    bar = tqdm(total=number, desc="intervening", unit="subject", disable=None if progress else True)
-    with bar:
-        for subject in range(number):
-            own = network.of_subject[subject]
-            group = int(ids[subject])
-            now[subject] = np.mean([network.dice(network.scan(case)) for case in own])
-            blank[subject] = np.mean(
-                [network.dice(scan := network.scan(case), blanked(scan)) for case in own]
-            )
-            bottleneck.append(np.mean([network.features(network.scan(case)) for case in own], axis=0))
-            patches[subject] = network.occluded(own[0])
-            for what, change in INTERVENTIONS.items():
-                with_own = [network.changed(own, donor, change) for donor in donors[subject, group]]
-                for partner in partners[group]:
-                    for place, donor in enumerate(donors[subject, partner]):
-                        effect = network.changed(own, donor, change) - with_own[place]
-                        made[what, group, partner].append(
-                            (subject, donors[subject, group][place], donor, effect)
-                        )
-            bar.update()
-    means = [float(now[ids == group].mean()) for group in range(len(names))]
-    rows: list[Any] = []
-    for (what, group, partner), effects in made.items():
-        people, own_donors, others, values = zip(*effects, strict=True)
-        found = change_with_limits(np.array(values), *map(np.array, (people, own_donors, others)))
-        n = int((ids == group).sum())
-        gap = means[partner] - means[group]
-        rows.append((what, names[group], names[partner], n, means[group], gap, found))
-    rows.sort(key=lambda row: (list(INTERVENTIONS).index(row[0]), names.index(row[1]) == 0))
-    for group, name in enumerate(names):
-        mine = ids == group
-        found = change_with_limits((blank - now)[mine], np.flatnonzero(mine))
-        rows.append((BLANKED, name, "", int(mine.sum()), means[group], np.nan, found))
+    donors = _donors(ids, partners, np.random.default_rng(seed))
+    now, blank, bottleneck = np.empty(len(ids)), np.empty(len(ids)), []
+    patches = np.empty((len(ids), PATCHES, PATCHES))
+    effects: _Effects = defaultdict(list)
+    hidden = None if progress else True
+    for subject in tqdm(range(len(ids)), "intervening", unit="subject", disable=hidden):
+        own_cases, group = network.of_subject[subject], int(ids[subject])
+        now[subject] = np.mean([network.dice(network.scan(case)) for case in own_cases])
+        blank[subject] = np.mean(
+            [network.dice(scan := network.scan(case), blanked(scan)) for case in own_cases]
+        )
+        bottleneck.append(np.mean([network.features(network.scan(case)) for case in own_cases], axis=0))
+        patches[subject] = network.occluded(own_cases[0])
+        for name, change in INTERVENTIONS.items():
+            own_donors = donors[subject, group]
+            with_own = [network.changed(own_cases, donor, change) for donor in own_donors]
+            for partner in partners[group]:
+                for own_donor, before, donor in zip(
+                    own_donors, with_own, donors[subject, partner], strict=True
+                ):
+                    effect = network.changed(own_cases, donor, change) - before
+                    effects[name, group, partner].append((subject, own_donor, donor, effect))
     return Intervention(
         now,
-        tuple(with_holm(rows)),
+        tuple(with_holm(_rows(effects, now, blank, ids, names))),
         tuple(occlusions(patches, ids, names, permutations=permutations, seed=seed)),
         np.stack(bottleneck),
     )
+
+
+def _rows(effects: "_Effects", now: Floats, blank: Floats, ids: Integers, names: Sequence[str]) -> list[Any]:
+    """Return the rows of `with_holm`: of each exchange, the reference group's last, then of blanking."""
+    means = [float(now[ids == group].mean()) for group in range(len(names))]
+    counts = [int((ids == group).sum()) for group in range(len(names))]
+    rows: list[Any] = []
+    for (intervention, group, partner), of_subjects in effects.items():
+        *factors, values = map(np.array, zip(*of_subjects, strict=True))
+        gap = means[partner] - means[group]
+        row = intervention, names[group], names[partner], counts[group], means[group], gap
+        rows.append((*row, change_with_limits(values, *factors)))
+    rows.sort(key=lambda row: (list(INTERVENTIONS).index(row[0]), names.index(row[1]) == 0))
+    for group, name in enumerate(names):
+        change = change_with_limits((blank - now)[ids == group], np.flatnonzero(ids == group))
+        rows.append((BLANKED, name, "", counts[group], means[group], np.nan, change))
+    return rows
 
 
 def _donors(
@@ -115,16 +117,16 @@ def _donors(
 ) -> dict[tuple[int, int], list[int]]:
     """Deal donors: (subject, group of the donors) -> subjects; all of a group lend about equally often."""
     dealt: dict[tuple[int, int], list[int]] = {}
-    for group, others in partners.items():
-        mine = rng.permutation(np.flatnonzero(ids == group))
-        for place, subject in enumerate(mine):  # one further on and so on: nobody lends to themselves
-            turns = (mine[(place + step + 1) % mine.size] for step in range(DONORS))
+    for group, partner_groups in partners.items():
+        borrowers = rng.permutation(np.flatnonzero(ids == group))
+        for position, subject in enumerate(borrowers):  # one further on and so on: nobody lends to themselves
+            turns = (borrowers[(position + step + 1) % borrowers.size] for step in range(DONORS))
             dealt[int(subject), group] = [int(donor) for donor in turns]
-        for other in others:
-            theirs = rng.permutation(np.flatnonzero(ids == other))
-            for place, subject in enumerate(mine):
-                turns = (theirs[(DONORS * place + step) % theirs.size] for step in range(DONORS))
-                dealt[int(subject), other] = [int(donor) for donor in turns]
+        for partner in partner_groups:
+            lenders = rng.permutation(np.flatnonzero(ids == partner))
+            for position, subject in enumerate(borrowers):
+                turns = (lenders[(DONORS * position + step) % lenders.size] for step in range(DONORS))
+                dealt[int(subject), partner] = [int(donor) for donor in turns]
     return dealt
 
 
@@ -164,26 +166,28 @@ class _Network:
         mask = self.segment(scan, scan.image if image is None else image)
         return float(mean_of_known(dice(mask, np.asarray(scan.mask), self.labels), axis=0))
 
-    def changed(self, own: Sequence[int], donor: int, change: Any) -> float:
-        """Return the mean Dice of a subject's cases, each changed with the donor's case in its place."""
-        theirs = self.of_subject[donor]
-        scans = [(self.scan(case), self.scan(theirs[n % len(theirs)])) for n, case in enumerate(own)]
+    def changed(self, cases: Sequence[int], donor: int, change: Any) -> float:
+        """Return the mean Dice of a subject's cases, each changed with the matching case of the donor."""
+        donor_cases = self.of_subject[donor]
+        scans = [
+            (self.scan(case), self.scan(donor_cases[n % len(donor_cases)])) for n, case in enumerate(cases)
+        ]
         return float(np.mean([self.dice(scan, change(scan, lent)) for scan, lent in scans]))
 
     @torch.no_grad()
     def features(self, scan: Scan) -> Floats:
         """Return the mean features at the bottleneck over the organ's slices, (F,)."""
-        found: list[Tensor] = []
+        features: list[Tensor] = []
         layer = self.run.predictor.network.get_submodule(self.run.about["settings"]["head_layer"])
         hook = layer.register_forward_hook(
-            lambda _module, _inputs, out: found.append(out.flatten(2).mean(-1))
+            lambda _module, _inputs, out: features.append(out.flatten(2).mean(-1))
         )
-        own = scan.only(scan.slices)
+        organ_slices = scan.only(scan.slices)
         try:
-            self.segment(own, own.image)
+            self.segment(organ_slices, organ_slices.image)
         finally:
             hook.remove()
-        return torch.cat(found).float().mean(dim=0).cpu().numpy().astype(np.float64)
+        return torch.cat(features).float().mean(dim=0).cpu().numpy().astype(np.float64)
 
     def occluded(self, case: int) -> Floats:
         """Return the change of Dice if a patch is blanked outside the box, (rows, columns), NaN within it."""
@@ -196,7 +200,7 @@ class _Network:
             np.floor((np.arange(length) + 0.5 - middle) / whole * PATCHES + PATCHES / 2)
             for length, middle, whole in zip(scan.mask.shape[1:], scan.box.center, self.whole, strict=True)
         )
-        # Those within the box of everybody, so that the same are looked at in all.
+        # Patches within the box are left out, the same ones for all subjects.
         steps = np.maximum(
             np.abs(np.arange(PATCHES) - PATCHES / 2), np.abs(np.arange(PATCHES) + 1 - PATCHES / 2)
         )

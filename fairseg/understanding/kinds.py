@@ -1,8 +1,8 @@
 """Which question a view answers: can the group be read from the image, from the references, or from errors?
 
-A network sees the image alone. The references are drawn by hands and hold the organ's size and shape; the map
-of errors and the features of a run are of a model. What is cut out by the reference's outline shows both: it
-counts as the image's where it tells a group better than the outline does.
+A network sees the image alone. The references are drawn by hand and hold the organ's size and shape; the map
+of errors and the features of a run belong to a model. A view that is cut out by the reference's outline shows
+both: it counts as one of the image where it tells a group better than the outline does.
 """
 
 from typing import Literal

@@ -56,8 +56,8 @@ def save_page(result: Understood, folder: Path) -> Path:
     kinds += ["errors"] if result.atlas else []
     if result.intervention is not None:
         kinds += [*(["occlusion"] if result.intervention.occlusion else []), "bottleneck"]
-    drawn = {kind: to_svg(figure_of(plot(result, kind, None))) for kind in kinds}
-    pictures = {kind: base64.b64encode(svg).decode() for kind, svg in drawn.items()}
+    svgs = {kind: to_svg(figure_of(plot(result, kind, None))) for kind in kinds}
+    pictures = {kind: base64.b64encode(svg).decode() for kind, svg in svgs.items()}
     page = render_page(
         "understanding.html.j2",
         title=f"What images tell of {result.cohort.attribute}",
@@ -90,7 +90,7 @@ def save_page(result: Understood, folder: Path) -> Path:
         PAGE: page,
         "findings.csv": csv_files.to_csv(result.findings),
         "advice.csv": csv_files.to_csv(advice),
-        **{f"{kind}.svg": svg for kind, svg in drawn.items()},
+        **{f"{kind}.svg": svg for kind, svg in svgs.items()},
     }
     write_files(folder, files, KIND)
     return folder / PAGE
@@ -99,9 +99,9 @@ def save_page(result: Understood, folder: Path) -> Path:
 def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
     """Return the card: whether a group is readable, and the answer."""
     answers = words.question_lines(result)
-    shown = bool(of_the_image(result.readings))
-    look = Verdict.GAP if shown else Verdict.OPEN
-    badges = {"image": (look, "Readable" if shown else "Not shown to be readable")}
+    readable = bool(of_the_image(result.readings))
+    look = Verdict.GAP if readable else Verdict.OPEN
+    badges = {"image": (look, "Readable" if readable else "Not shown to be readable")}
     of_model = "Errors differ" if shown_in(result.readings, ERRORS) else "Features differ"
     badges |= {"references": (Verdict.GAP, "References differ"), "model": (Verdict.GAP, of_model)}
     rows = [
@@ -116,8 +116,8 @@ def _forest(readings: "Readings") -> Markup:
     several = len({row.group for row in rows}) > 1
     lines = []
     for row in sorted(rows, key=lambda row: words.view_rank(row.view)):
-        told = "readable" if question_of(readings, row) == "image" else "differs"
-        verdict, text = (Verdict.GAP, told) if row.shown else (Verdict.OPEN, "not shown")
+        label = "readable" if question_of(readings, row) == "image" else "differs"
+        verdict, text = (Verdict.GAP, label) if row.shown else (Verdict.OPEN, "not shown")
         lines.append(
             charts.ForestRow(
                 row.view if several else "",
@@ -142,13 +142,13 @@ def _forest(readings: "Readings") -> Markup:
 
 
 def _people(result: Understood) -> Table | None:
-    """Return who the subjects are, with what groups differ in."""
+    """Return the table of the subjects, with the attributes in which groups may differ."""
     table = result.cohort.table.drop(columns=["case", "note"], errors="ignore")
     names = [result.cohort.names[group] for group in result.cohort.ids]
     subjects = [
-        f"subject {place + 1}" for place in pd.factorize(table["subject"])[0]
+        f"subject {number + 1}" for number in pd.factorize(table["subject"])[0]
     ]  # the page names nobody
-    own = table.assign(**{"subject": subjects, "group that is judged": names})
-    groups = Groups.from_table(own, by="group that is judged")
-    others = [str(name) for name in attribute_names(table) if name not in result.cohort.attributes]
-    return cohort_page_table(cohort_table(own, groups, others)) if others else None
+    anonymous = table.assign(**{"subject": subjects, "group that is judged": names})
+    groups = Groups.from_table(anonymous, by="group that is judged")
+    columns = [str(name) for name in attribute_names(table) if name not in result.cohort.attributes]
+    return cohort_page_table(cohort_table(anonymous, groups, columns)) if columns else None

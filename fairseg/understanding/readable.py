@@ -44,13 +44,13 @@ _CHUNK = 50  # deals at a time
 
 
 class Tested:
-    """What was tested, with its p-value after correction over all rows."""
+    """A test, with its p-value after correction over all rows."""
 
     p_adjusted: float
 
     @property
     def shown(self) -> bool:
-        """Whether what was looked for is shown: where its p has a star (`report.numbers.p_value`)."""
+        """Whether the effect is shown: where its p has a star (`report.numbers.p_value`)."""
         return self.p_adjusted < LEVEL
 
 
@@ -159,64 +159,66 @@ def read_groups(
         short = names[int(counts.argmin())]
         raise ValueError(f"ids must have {FOLDS} subjects of each group at least, {short} has {counts.min()}")
     deals = _Deals(ids, len(names), strata, permutations, seed)
-    told: list[tuple[int, int | None]] = [(1, None)]
+    comparisons: list[tuple[int, int | None]] = [(1, None)]
     if len(names) > 2:
-        told = [(group, None) for group in range(len(names))]
-    alone = len(told)
-    told += combinations(range(len(names)), 2) if len(names) > 2 else []
+        comparisons = [(group, None) for group in range(len(names))]
+    alone = len(comparisons)
+    comparisons += combinations(range(len(names)), 2) if len(names) > 2 else []
     scores: dict[str, Floats] = {}
-    values = []
+    aucs_of_views = []
     for name, view in views.items():
         read: Reader = partial(deals.linear_scores, components_of(view))
         if model == "cnn" and view.ndim > 2:
             from fairseg.understanding.encoder import EncoderReader  # noqa: PLC0415  (torch)
 
             read = EncoderReader(name, view, len(names), seed=seed, device=device, progress=progress)
-        scores[name], aucs = deals.judge(read, told)
-        values.append(aucs)
-    every = np.stack(values, axis=1)  # (deals, views, what is told); the first deal is the cohort itself
-    about = [
+        scores[name], view_aucs = deals.judge(read, comparisons)
+        aucs_of_views.append(view_aucs)
+    aucs = np.stack(
+        aucs_of_views, axis=1
+    )  # (deals, views, what is told); the first deal is the cohort itself
+    described = [
         (
             names[group],
             int(counts[group]),
-            int(ids.size - counts[group] if other is None else counts[other]),
-            "" if other is None else names[other],
+            int(ids.size - counts[group] if second is None else counts[second]),
+            "" if second is None else names[second],
         )
-        for group, other in told
+        for group, second in comparisons
     ]
-    rows = _judged(every[..., :alone], list(views), about[:alone])
-    pairs = _judged(every[..., alone:], list(views), about[alone:]) if len(about) > alone else ()
+    rows = _judged(aucs[..., :alone], list(views), described[:alone])
+    pairs = _judged(aucs[..., alone:], list(views), described[alone:]) if len(described) > alone else ()
     return Readings(rows, scores, pairs)
 
 
 def _judged(
-    every: Floats, views: Sequence[str], about: Sequence[tuple[str, int, int, str]]
+    aucs: Floats, views: Sequence[str], described: Sequence[tuple[str, int, int, str]]
 ) -> tuple[Reading, ...]:
-    """Return a row for each view and what it tells, with the error kept over all of them.
+    """Return a row for each view and comparison, with the error kept over all of them.
 
     Args:
-        every: AUC of each deal, (deals, views, K); the first deal is the cohort itself.
+        aucs: AUC of each deal, (deals, views, K); the first deal is the cohort itself.
         views: their names.
-        about: of each of the K: the group, its subjects, those of the others, and what `against` says.
+        described: of each of the K: the group, its subjects, those of the others, and what `against` says.
     """
-    centers, spreads = of_the_others(every)
-    z = (every - centers) / spreads
+    centers, spreads = of_the_others(aucs)
+    z = (aucs - centers) / spreads
     largest = z[1:].reshape(len(z) - 1, -1).max(axis=1)
     limit = critical(largest, LEVEL)
     rows = []
-    for place, view in enumerate(views):
-        for column, (group, n, others, against) in enumerate(about):
-            auc, own = float(every[0, place, column]), z[:, place, column]
-            chance = float(min(centers[0, place, column] + limit * spreads[0, place, column], 1.0))
-            p, adjusted = share_as_large(own[1:], own[0]), share_as_large(largest, own[0])
-            low, high = limits_of(auc, n, others, float(spreads[0, place, column]))
+    for index, view in enumerate(views):
+        for column, (group, n, n_others, against) in enumerate(described):
+            auc, observed = float(aucs[0, index, column]), z[:, index, column]
+            chance = float(min(centers[0, index, column] + limit * spreads[0, index, column], 1.0))
+            p, adjusted = share_as_large(observed[1:], observed[0]), share_as_large(largest, observed[0])
+            low, high = limits_of(auc, n, n_others, float(spreads[0, index, column]))
             # The test is one-sided, so that what it shows to be above chance may have a limit below it.
             low = max(low, 0.5) if adjusted < LEVEL else low
-            rows.append(Reading(view, group, n, others, auc, low, high, chance, p, adjusted, against))
+            rows.append(Reading(view, group, n, n_others, auc, low, high, chance, p, adjusted, against))
     return tuple(rows)
 
 
-def limits_of(auc: float, n: int, others: int, spread: float) -> tuple[float, float]:
+def limits_of(auc: float, n: int, n_others: int, spread: float) -> tuple[float, float]:
     """Return 95% limits of an AUC over subjects and trainings.
 
     Newcombe's limits are of scores as they are. Those of a cohort that trains its own models vary more: by
@@ -226,16 +228,16 @@ def limits_of(auc: float, n: int, others: int, spread: float) -> tuple[float, fl
     Args:
         auc: out of fold.
         n: subjects of the group.
-        others: those of the others.
+        n_others: those of the others.
         spread: standard deviation of the AUC where groups are dealt anew.
 
     >>> [round(limit, 2) for limit in limits_of(0.4, 60, 60, 0.053)]  # of scores as they are: 0.3 to 0.5
     [0.31, 0.6]
     """
-    of_scores = ((n + others + 1) / (12 * n * others)) ** 0.5
+    of_scores = ((n + n_others + 1) / (12 * n * n_others)) ** 0.5
     wider = max(spread / of_scores, 1.0)
     least = max(auc, 0.5)
-    low, high = auc_limits(auc, n, others)[0], auc_limits(least, n, others)[1]
+    low, high = auc_limits(auc, n, n_others)[0], auc_limits(least, n, n_others)[1]
     return max(auc - wider * (auc - low), 0.0), min(least + wider * (high - least), 1.0)
 
 
@@ -250,17 +252,17 @@ def critical(chance: Floats, level: float) -> float:
     return float(np.sort(chance)[chance.size - 1 - above]) if above >= 0 else np.inf
 
 
-def of_the_others(every: Floats, about: float = 0.5) -> tuple[Floats, Floats]:
+def of_the_others(values: Floats, center: float = 0.5) -> tuple[Floats, Floats]:
     """Return the mean, and the standard deviation, of all deals but each by itself, both (deals, ...).
 
     Args:
-        every: the cohort first, then the deals, (deals, ...).
-        about: near which they lie, so that no digits are lost.
+        values: the cohort first, then the deals, (deals, ...).
+        center: near which they lie, so that no digits are lost.
     """
-    number, away = len(every) - 1, every - about
+    number, away = len(values) - 1, values - center
     means = (away.sum(axis=0) - away) / number
     variances = ((away**2).sum(axis=0) - away**2) / number - means**2
-    return means + about, np.sqrt(np.maximum(variances, 1e-18))
+    return means + center, np.sqrt(np.maximum(variances, 1e-18))
 
 
 def share_as_large(chance: Floats, observed: float) -> float:
@@ -278,11 +280,25 @@ def components_of(view: npt.NDArray[np.floating]) -> Floats:
     constant = np.full((len(flat), 1), 1 / np.sqrt(len(flat)))
     if not flat.size:
         return constant
-    left, size, _ = np.linalg.svd(flat, full_matrices=False)
+    vectors, size, _ = np.linalg.svd(flat, full_matrices=False)
     keep = min(_COMPONENTS, int((size > size[0] * 1e-6).sum()) if size[0] > 0 else 0)
     size = size[:keep]
     shrunk = size / np.sqrt(size**2 + (size**2).mean()) if keep else size
-    return np.column_stack([constant, left[:, :keep] * shrunk])
+    return np.column_stack([constant, vectors[:, :keep] * shrunk])
+
+
+def stratified_folds(ids: Integers, rng: np.random.Generator) -> npt.NDArray[np.int8]:
+    """Return the fold of each subject in each repeat, (..., repeats, N), each with its share of each group.
+
+    Args:
+        ids: group of each subject, (..., N).
+        rng: generator of the order within groups.
+    """
+    # Ordered by group and dealt in turn, every fold has its share of each group.
+    order = (ids[..., None, :] + rng.random((*ids.shape[:-1], REPEATS, ids.shape[-1]))).argsort(axis=-1)
+    folds = np.empty(order.shape, dtype=np.int8)
+    np.put_along_axis(folds, order, (np.arange(ids.shape[-1]) % FOLDS).astype(np.int8), axis=-1)
+    return folds
 
 
 class _Deals:
@@ -299,15 +315,12 @@ class _Deals:
         for stratum in self.strata:
             self.ids[1:, stratum] = rng.permuted(self.ids[1:, stratum], axis=1)
         self.number = number
-        # Ordered by group and dealt in turn, every fold has its share of each group.
-        order = (self.ids[:, None] + rng.random((permutations + 1, REPEATS, ids.size))).argsort(axis=-1)
-        self.folds = np.empty(order.shape, dtype=np.int8)
-        np.put_along_axis(self.folds, order, (np.arange(ids.size) % FOLDS).astype(np.int8), axis=-1)
+        self.folds = stratified_folds(self.ids, rng)
 
-    def judge(self, read: Reader, told: Sequence[tuple[int, int | None]]) -> tuple[Floats, Floats]:
-        """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and what is told.
+    def judge(self, read: Reader, comparisons: Sequence[tuple[int, int | None]]) -> tuple[Floats, Floats]:
+        """Return the out-of-fold scores of the cohort, (N, G), and the AUC of each deal and comparison.
 
-        `told` has groups and from whom they are told: another group, or None for all others.
+        A comparison is of a group with another, or with None: all others.
         """
         first = np.empty(0)
         aucs = []
@@ -315,7 +328,7 @@ class _Deals:
             ids, folds = self.ids[start : start + _CHUNK], self.folds[start : start + _CHUNK]
             scores = read(ids, folds)
             first = first if start else scores[0]
-            aucs.append(np.stack([self._told(scores, ids, *pair) for pair in told], axis=1))
+            aucs.append(np.stack([self._auc_of(scores, ids, *pair) for pair in comparisons], axis=1))
         return first, np.concatenate(aucs)
 
     def linear_scores(self, parts: Floats, ids: Integers, folds: npt.NDArray[np.int8]) -> Floats:
@@ -323,44 +336,46 @@ class _Deals:
         deals, number = ids.shape
         target = (ids[..., None] == np.arange(self.number)).astype(np.float64)
         products = parts @ parts.T if number < FOLDS * parts.shape[1] else None
-        whole = parts.T @ target if products is None else products @ target
+        of_all = parts.T @ target if products is None else products @ target
         scores = np.zeros((deals, number, self.number))
         for repeat in range(REPEATS):
             for fold in range(FOLDS):
-                held = folds[:, repeat] == fold
-                size = int(held[0].sum())  # the same in every deal
-                where = np.nonzero(held)[1].reshape(deals, size)
+                held_out = folds[:, repeat] == fold
+                size = int(held_out[0].sum())  # the same in every deal
+                members = np.nonzero(held_out)[1].reshape(deals, size)
                 rows = np.arange(deals)[:, None]
-                answer = target[rows, where]
+                answer = target[rows, members]
                 # Without the constant: a fold with more of a group leaves fewer to train on, and scores by
                 # the shares that are left would rank the subjects of different folds the wrong way round.
                 share = (target.sum(axis=1) - answer.sum(axis=1)) / (number - size)
-                scores[rows, where] -= share[:, None]
+                scores[rows, members] -= share[:, None]
                 if products is None:
-                    own = parts[where]
-                    turned = own.transpose(0, 2, 1)
-                    system = np.eye(parts.shape[1]) - turned @ own
-                    scores[rows, where] += own @ np.linalg.solve(system, whole - turned @ answer)
+                    fold_parts = parts[members]
+                    transposed = fold_parts.transpose(0, 2, 1)
+                    system = np.eye(parts.shape[1]) - transposed @ fold_parts
+                    scores[rows, members] += fold_parts @ np.linalg.solve(
+                        system, of_all - transposed @ answer
+                    )
                 else:  # of fewer subjects in a fold than components the same, by Woodbury's identity
-                    system = np.eye(size) - products[where[:, :, None], where[:, None, :]]
-                    scores[rows, where] += answer - np.linalg.solve(system, answer - whole[rows, where])
+                    system = np.eye(size) - products[members[:, :, None], members[:, None, :]]
+                    scores[rows, members] += answer - np.linalg.solve(system, answer - of_all[rows, members])
         return scores / REPEATS
 
-    def _told(self, scores: Floats, ids: Integers, group: int, other: int | None) -> Floats:
+    def _auc_of(self, scores: Floats, ids: Integers, group: int, second: int | None) -> Floats:
         """Return how well the scores (deals, N, G) tell a group from another, or from all others."""
         member = ids == group
-        if other is None:
+        if second is None:
             return self._auc(scores[..., group], member, ~member)
-        return self._auc(scores[..., group] - scores[..., other], member, ids == other)
+        return self._auc(scores[..., group] - scores[..., second], member, ids == second)
 
-    def _auc(self, scores: Floats, member: npt.NDArray[np.bool_], rest: npt.NDArray[np.bool_]) -> Floats:
+    def _auc(self, scores: Floats, member: npt.NDArray[np.bool_], against: npt.NDArray[np.bool_]) -> Floats:
         """Return the share of pairs within strata in which the member scores higher, ties by half."""
         wins, pairs = np.zeros(len(scores)), np.zeros(len(scores))
         for stratum in self.strata:
-            inside, others = member[:, stratum], rest[:, stratum]
-            # Whoever is neither stands above all, where no rank of theirs counts.
-            looked = np.where(inside | others, scores[:, stratum].round(10), np.inf)
+            inside, outside = member[:, stratum], against[:, stratum]
+            # Subjects of neither stand above all, where their rank does not count.
+            compared = np.where(inside | outside, scores[:, stratum].round(10), np.inf)
             n = inside.sum(axis=1)
-            wins += (rankdata(looked, axis=1) * inside).sum(axis=1) - n * (n + 1) / 2
-            pairs += n * others.sum(axis=1)
+            wins += (rankdata(compared, axis=1) * inside).sum(axis=1) - n * (n + 1) / 2
+            pairs += n * outside.sum(axis=1)
         return np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.5)

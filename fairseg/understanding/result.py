@@ -20,6 +20,7 @@ from fairseg.io.sentences import listed, not_among
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.understanding.confounded import confounders_of
 from fairseg.understanding.errors import (
+    Atlas,
     MeasureDifference,
     error_atlas,
     measure_differences,
@@ -165,23 +166,10 @@ def understand(
     Raises:
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
     """
-    if min_size < 5:
-        raise ValueError(f"min_size must be at least 5, one subject for each fold, got {min_size}")
-    if model not in PERMUTATIONS:
-        raise ValueError(not_among("model", model, PERMUTATIONS))
-    given = permutations
+    _check(min_size, model, permutations, margins)
+    permutations_asked = permutations
     permutations = PERMUTATIONS[model] if permutations is None else permutations
-    least = round(_HOLM[model] / LEVEL)
-    if not least <= permutations <= _MOST_PERMUTATIONS:
-        of = f"{_HOLM[model]} slices together" if _HOLM[model] > 1 else "a view"
-        raise ValueError(
-            f"permutations must be {least} to {_MOST_PERMUTATIONS} of a {model} model, got {permutations}: "
-            f"of fewer, the smallest p of {of}, {_HOLM[model]} / (permutations + 1), is not below {LEVEL:g}, "
-            "so that nothing could be shown"
-        )
-    if margins is not None and not (margins and all(0 <= margin <= _WIDEST for margin in margins)):
-        raise ValueError(f"margins must be from 0 to {_WIDEST:g}, got {listed(margins) or 'none'}")
-    alike = [confounders] if isinstance(confounders, str) else list(dict.fromkeys(confounders))
+    confounder_names = [confounders] if isinstance(confounders, str) else list(dict.fromkeys(confounders))
     trained, predict_run = None, None
     if run is not None:
         from fairseg.training.prediction import load_run, predict  # noqa: PLC0415  (torch)
@@ -196,15 +184,15 @@ def understand(
         crops=trained is not None and trained.crop_size is not None,
         scores=str(scores) if isinstance(scores, str | Path) else "" if scores is None else "SCORES.csv",
         test=test,
-        confounders=tuple(map(str, alike)),
+        confounders=tuple(map(str, confounder_names)),
         margins=() if margins is None else tuple(map(float, margins)),
         min_size=min_size,
         model=model,
-        permutations=given,
+        permutations=permutations_asked,
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        whole = gather(
+        gathered = gather(
             data,
             by,
             reference,
@@ -220,48 +208,45 @@ def understand(
             margins=None if margins is None else [float(margin) for margin in margins],
             min_size=min_size,
             spacing=spacing,
-            confounders=alike,
+            confounders=confounder_names,
         )
-    whole = replace(whole, call=call)
-    # What needs no network has as many deals as by default.
+    gathered = replace(gathered, call=call)
+    # Tests that need no network have as many deals as by default.
     cheap = permutations if model == "linear" else PERMUTATIONS["linear"]
     tested: dict[str, Any] = {"permutations": cheap, "seed": seed}
     reading: dict[str, Any] = {"model": model, "permutations": permutations, "seed": seed}
     reading |= {"device": device, "progress": progress}
     intervention = None
     if trained is not None:
-        cases = whole.cases, whole.case_subjects, whole.ids, whole.names, whole.frame
+        cases = gathered.cases, gathered.case_subjects, gathered.ids, gathered.names, gathered.frame
         intervention = intervene(trained, *cases, **tested, progress=progress)
-        whole = replace(whole, views={**whole.views, BOTTLENECK: intervention.bottleneck})
-    views = {name: view for name, view in whole.views.items() if name not in NOT_READ}
-    readings = read_groups(views, whole.ids, whole.names, **reading)
+        gathered = replace(gathered, views={**gathered.views, BOTTLENECK: intervention.bottleneck})
+    views = {name: view for name, view in gathered.views.items() if name not in NOT_READ}
+    readings = read_groups(views, gathered.ids, gathered.names, **reading)
     confounded = None
-    if alike:
-        columns = whole.table[alike]
-        confounded = confounders_of(views, whole.ids, whole.names, columns, least=min_size, **reading)
+    if confounder_names:
+        columns = gathered.table[confounder_names]
+        confounded = confounders_of(views, gathered.ids, gathered.names, columns, least=min_size, **reading)
     associated: list[Association] = []
     predicted: list[Prediction] = []
-    if whole.dice is not None:
-        one_pixel = whole.views[ONE_PIXEL][:, 0].astype(np.float64)
-        goes = readings, views, whole.dice, whole.ids, whole.names
-        associated, predicted = associations(*goes, one_pixel=one_pixel, **tested)
-    structures = list(whole.raw.structures)
-    atlas = (
-        error_atlas(
-            whole.views[ERRORS], whole.ids, whole.names, structures, permutations=min(cheap, 500), seed=seed
-        )
-        if ERRORS in whole.views
-        else []
-    )
+    if gathered.dice is not None:
+        one_pixel = gathered.views[ONE_PIXEL][:, 0].astype(np.float64)
+        arguments = readings, views, gathered.dice, gathered.ids, gathered.names
+        associated, predicted = associations(*arguments, one_pixel=one_pixel, **tested)
+    structures = list(gathered.raw.structures)
+    atlas: list[Atlas] = []
+    if ERRORS in gathered.views:
+        maps = gathered.views[ERRORS], gathered.ids, gathered.names, structures
+        atlas = error_atlas(*maps, permutations=min(cheap, 500), seed=seed)
     return UnderstandResult(
-        whole,
+        gathered,
         readings,
         confounded,
         tuple(associated),
         tuple(predicted),
         tuple(atlas),
-        tuple(_measures(whole, structures, cheap, seed)),
-        tuple(_slices(whole, cheap, seed)),
+        tuple(_measures(gathered, structures, cheap, seed)),
+        tuple(_slices(gathered, cheap, seed)),
         intervention,
         min_size,
         model,
@@ -270,27 +255,47 @@ def understand(
     )
 
 
-def _slices(whole: Gathered, permutations: int, seed: int) -> list[Slice]:
+def _check(min_size: int, model: Model, permutations: int | None, margins: Sequence[float] | None) -> None:
+    """Raise a ValueError for options that no cohort can be asked with."""
+    if min_size < 5:
+        raise ValueError(f"min_size must be at least 5, one subject for each fold, got {min_size}")
+    if model not in PERMUTATIONS:
+        raise ValueError(not_among("model", model, PERMUTATIONS))
+    least = round(_HOLM[model] / LEVEL)
+    if permutations is not None and not least <= permutations <= _MOST_PERMUTATIONS:
+        tested = f"{_HOLM[model]} slices together" if _HOLM[model] > 1 else "a view"
+        raise ValueError(
+            f"permutations must be {least} to {_MOST_PERMUTATIONS} of a {model} model, got {permutations}: "
+            f"of fewer, the smallest p of {tested}, {_HOLM[model]} / (permutations + 1), is not below "
+            f"{LEVEL:g}, so that nothing could be shown"
+        )
+    if margins is not None and not (margins and all(0 <= margin <= _WIDEST for margin in margins)):
+        raise ValueError(f"margins must be from 0 to {_WIDEST:g}, got {listed(margins) or 'none'}")
+
+
+def _slices(gathered: Gathered, permutations: int, seed: int) -> list[Slice]:
     """Search the table, and what images say of size, brightness and pixels, for subgroups with low Dice."""
-    if whole.dice is None:
+    if gathered.dice is None:
         return []
-    asked = ["split", *whole.attributes]  # the groups themselves were named
-    named = [name for name in attribute_names(whole.table) if name not in asked]
-    columns: dict[str, Any] = {str(name): whole.table[name] for name in named}
-    columns |= image_columns(whole.views, whole.frame)
-    return find_slices(whole.dice, columns, whole.ids, permutations=permutations, seed=seed)
+    excluded = ["split", *gathered.attributes]  # the groups themselves were named
+    named = [name for name in attribute_names(gathered.table) if name not in excluded]
+    columns: dict[str, Any] = {str(name): gathered.table[name] for name in named}
+    columns |= image_columns(gathered.views, gathered.frame)
+    return find_slices(gathered.dice, columns, gathered.ids, permutations=permutations, seed=seed)
 
 
 def _measures(
-    whole: Gathered, structures: Sequence[str], permutations: int, seed: int
+    gathered: Gathered, structures: Sequence[str], permutations: int, seed: int
 ) -> list[MeasureDifference]:
     """Compare volumes and outlines of the references, and the model's signed volume errors."""
-    columns = whole.views[MEASURES].astype(np.float64)
+    columns = gathered.views[MEASURES].astype(np.float64)
     measures = {}
-    for place, structure in enumerate(structures):
-        measures[f"reference {whole.frame.size} ({whole.frame.size_unit})", structure] = columns[:, 2 * place]
-        measures["roughness of the reference outline (%)", structure] = columns[:, 2 * place + 1]
-    table = None if whole.scores is None else whole.scores.table
+    for index, structure in enumerate(structures):
+        measures[f"reference {gathered.frame.size} ({gathered.frame.size_unit})", structure] = columns[
+            :, 2 * index
+        ]
+        measures["roughness of the reference outline (%)", structure] = columns[:, 2 * index + 1]
+    table = None if gathered.scores is None else gathered.scores.table
     if table is not None and {"prediction_voxels", "reference_voxels"} <= set(table):
-        measures |= signed_size_errors(table, whole.subjects, whole.frame.size)
-    return measure_differences(measures, whole.ids, whole.names, permutations=permutations, seed=seed)
+        measures |= signed_size_errors(table, gathered.subjects, gathered.frame.size)
+    return measure_differences(measures, gathered.ids, gathered.names, permutations=permutations, seed=seed)

@@ -1,10 +1,10 @@
 """Subgroups that nobody named: one or two columns of the table within which a model does worse.
 
-The groups were named. So subjects are compared within them: a clinic of which most are of the group behind
-is no finding of its own. Whoever looks at all subgroups finds one by chance. So half of the subjects search,
-and what they find is tested on the other half alone; then the halves change places. Few columns need no
-clever search: every pair of conditions is looked at, as in Slice Finder (Chung et al. 2019); SliceLine prunes
-that for wide tables.
+The groups were named. So subjects are compared within them: a clinic with mostly subjects of the group behind
+is no finding of its own. A search of all subgroups finds one by chance. So half of the subjects are searched,
+and what is found is tested on the other half alone; then the halves change places. Few columns need no clever
+search: every pair of conditions is tried, as in Slice Finder (Chung et al. 2019); SliceLine prunes that for
+wide tables.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,36 +77,38 @@ def find_slices(
         where halves are too small.
     """
     rng = np.random.default_rng(seed)
-    known = np.flatnonzero(np.isfinite(dice))
+    with_dice = np.flatnonzero(np.isfinite(dice))
     half = np.zeros(dice.size, dtype=bool)
-    half[rng.permutation(known)[: known.size // 2]] = True
+    half[rng.permutation(with_dice)[: with_dice.size // 2]] = True
     taking_part = np.isfinite(dice)
     tested = []
     for search in (half, taking_part & ~half):
-        other = taking_part & ~search
+        confirm = taking_part & ~search
         for conditions, member in _worst(dice, columns, ids, search, least):
-            within = _Within(ids[other], member[other])
+            within = _Within(ids[confirm], member[confirm])
             if min(within.counts) >= _FEWEST_TESTED:
-                tested.append((conditions, member, within, within.test(dice[other], permutations, rng)))
+                tested.append((conditions, member, within, within.test(dice[confirm], permutations, rng)))
     if not tested:
         return []
     adjusted = holm([test.p for *_, test in tested])
-    found: list[tuple[Slice, Members]] = []
+    slices: list[tuple[Slice, Members]] = []
     for (conditions, member, within, test), p in zip(tested, adjusted, strict=True):
         # Holm's step of this slice, so that limits leave out 0 exactly where it is shown.
         limits = test.limits(LEVEL * test.p / p)
-        found.append((Slice(conditions, *within.counts, *test.means, limits, float(p)), member & taking_part))
-    found.sort(key=lambda one: (one[0].p_adjusted, one[0].difference[0]))
-    return _apart(found)
+        slices.append(
+            (Slice(conditions, *within.counts, *test.means, limits, float(p)), member & taking_part)
+        )
+    slices.sort(key=lambda one: (one[0].p_adjusted, one[0].difference[0]))
+    return _distinct(slices)
 
 
-def _apart(found: Sequence[tuple[Slice, Members]]) -> list[Slice]:
-    """Return slices but for those that are hardly another than one before."""
-    kept: list[tuple[Slice, Members]] = []
-    for one, member in found:
-        if not any(_alike(member, before) for _, before in kept):
-            kept.append((one, member))
-    return [one for one, _ in kept]
+def _distinct(slices: Sequence[tuple[Slice, Members]]) -> list[Slice]:
+    """Return the slices without those that are hardly another than one before."""
+    distinct: list[tuple[Slice, Members]] = []
+    for one, member in slices:
+        if not any(_alike(member, before) for _, before in distinct):
+            distinct.append((one, member))
+    return [one for one, _ in distinct]
 
 
 def _alike(one: Members, two: Members) -> bool:
@@ -132,14 +134,14 @@ class _Test:
     def limits(self, level: float) -> tuple[float, float, float]:
         """Return the difference with limits, which leave out 0 exactly where p is below a level."""
         away = self.means[0] - self.means[1]
-        own = abs(away) / self.error
-        reach = min(critical(self.chance, level), max(float(self.chance.max()), own))
-        reach = self.error * (max(reach, own) if self.p >= level else reach)
+        observed = abs(away) / self.error
+        reach = min(critical(self.chance, level), max(float(self.chance.max()), observed))
+        reach = self.error * (max(reach, observed) if self.p >= level else reach)
         return away, away - reach, away + reach
 
 
 class _Within:
-    """Who meets conditions and who does not, within the groups that have both.
+    """The subjects who meet conditions and those who do not, within the groups that have both.
 
     Args:
         ids: group of each subject, (N,).
@@ -169,9 +171,9 @@ class _Within:
         for side in (0, 1):
             squares = np.zeros(dice.shape[:-1])
             for pair, weight in zip(self._parts, self._weights, strict=True):
-                own = dice[..., pair[side]]
-                means[..., side] += weight * own.mean(axis=-1)
-                squares += own.var(axis=-1) * own.shape[-1]
+                values = dice[..., pair[side]]
+                means[..., side] += weight * values.mean(axis=-1)
+                squares += values.var(axis=-1) * values.shape[-1]
             free = max(self.counts[side] - len(self._parts), 1)
             variance += squares / free * (self._weights**2 / self._sizes[:, side]).sum()
         return means, np.maximum(np.sqrt(variance), _NO_SPREAD)
@@ -191,7 +193,7 @@ class _Within:
 def _worst(
     dice: Floats, columns: Mapping[str, object], ids: Integers, search: Members, least: int
 ) -> list[tuple[tuple[str, ...], Members]]:
-    """Return the conditions within which the searching half does worst by the error of the difference."""
+    """Return the conditions within which the searching half does worst, in errors of the difference."""
     single = [
         (name, text, member)
         for name, column in columns.items()
@@ -212,7 +214,7 @@ def _worst(
     for value, conditions, member in sorted(scored, key=lambda one: (-one[0], len(one[1]), one[1])):
         if value <= 0 or len(chosen) == FOUND:
             break
-        if not any(_alike(member & search, other & search) for _, other in chosen):
+        if not any(_alike(member & search, before & search) for _, before in chosen):
             chosen.append((conditions, member))
     return chosen
 
@@ -226,9 +228,9 @@ def _conditions(name: str, column: object, search: Members) -> Iterator[tuple[st
         for code, level in enumerate(attribute.levels):
             yield f"{name} = {level}", attribute.codes == code
         return
-    own = attribute.numbers[search & attribute.known]
-    if not own.size:
+    numbers = attribute.numbers[search & attribute.known]
+    if not numbers.size:
         return
-    for edge in np.unique([float(f"{value:.3g}") for value in np.quantile(own, (1 / 3, 1 / 2, 2 / 3))]):
+    for edge in np.unique([float(f"{value:.3g}") for value in np.quantile(numbers, (1 / 3, 1 / 2, 2 / 3))]):
         yield f"{name} < {edge:g}", attribute.known & (attribute.numbers < edge)
         yield f"{name} >= {edge:g}", attribute.known & (attribute.numbers >= edge)

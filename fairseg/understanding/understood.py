@@ -1,5 +1,6 @@
-"""What `fairseg.understand` found, as numbers and names; `result.UnderstandResult` adds how it is read."""
+"""The evidence of `fairseg.understand`, as numbers and names; `UnderstandResult` puts it into words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.understanding.advice import Advice, advise
-from fairseg.understanding.changes import Intervention
+from fairseg.understanding.changes import Intervention, Occlusion
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference, measure_differences
 from fairseg.understanding.gather import Gathered
@@ -18,6 +19,8 @@ from fairseg.understanding.slices import Slice
 from fairseg.understanding.used import Association, Prediction
 from fairseg.understanding.views import WHOLE
 from fairseg.understanding.where import crop_margin
+
+_Row = tuple[Any, ...]  # of the findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,54 +69,62 @@ class Understood:
         ranks, or difference: of Dice, of shares, of a measure), low, high, chance (the AUC that would be
         shown), p_adjusted, shown.
         """
-        rows: list[tuple[Any, ...]] = []
-
-        def add(*about: Any, one: Tested, chance: float = np.nan) -> None:
-            rows.append((*about, chance, one.p_adjusted, one.shown))
-
-        counts, given, beside = dict(self.cohort.counts), self.intervention, self.confounded
-        readings = {"readable": self.readings.rows, "readable in pairs": self.readings.pairs}
-        if beside is not None:
-            readings |= {"readable from confounders": beside.alone, "readable within strata": beside.within}
-        for question, read in readings.items():
-            for row in read:
-                n, limits = row.n + row.n_others, (row.auc, row.low, row.high)
-                own = _OF[question_of(self.readings, row)] if question == "readable" else question
-                add(own, row.view, row.group, row.against or "others", n, *limits, one=row, chance=row.chance)
-        for one in self.associations:
-            add("score and Dice", one.view, one.group, "", one.n, one.correlation, one.low, one.high, one=one)
-        for guess in self.predictions:
-            add("Dice predicted", guess.view, "", "", guess.n, guess.correlation, *_NO_LIMITS, one=guess)
-        for question, asked in (("score and Dice", self.associations), ("Dice predicted", self.predictions)):
-            for goes in asked:
-                group = goes.group if isinstance(goes, Association) else ""
-                about = f"{question} at one size", goes.view, group, "", goes.n
-                add(*about, goes.at_size.correlation, *_NO_LIMITS, one=goes.at_size)
-        for change in () if given is None else given.changes:
-            about = "Dice if the image changes", change.intervention, change.group, change.donors, change.n
-            add(*about, *change.change, one=change)
-        for patch in () if given is None else given.occlusion:
-            row_number, column = patch.place
-            what, n = f"row {row_number + 1}, column {column + 1}", counts[patch.first] + counts[patch.second]
-            away = float(np.subtract(*patch.change[::-1, row_number, column]))
-            about = "Dice if a patch is blanked", what, patch.second, patch.first, n
-            add(*about, away, *_NO_LIMITS, one=patch)
-        for part in self.atlas:
-            what, n = f"{part.structure}: {part.kind}", counts[part.first] + counts[part.second]
-            share = part.shares[:, part.cluster].mean(axis=1) if part.more else np.zeros(2)
-            away = float(share[1] - share[0])
-            add("place of errors", what, part.second, part.first, n, away, *_NO_LIMITS, one=part)
-        for measure in (*self.gaps, *self.measures):
-            what, n = (
-                f"{measure.structure}: {measure.measure}",
-                counts[measure.first] + counts[measure.second],
-            )
-            question = "gap" if measure in self.gaps else "measure"
-            add(question, what, measure.second, measure.first, n, *measure.difference, one=measure)
-        for subgroup in self.slices:
-            what, n = " and ".join(subgroup.conditions), subgroup.n + subgroup.n_rest
-            add("slice", what, "", "others", n, *subgroup.difference, one=subgroup)
+        rows = [*self._reading_rows(), *self._dice_rows(), *self._intervention_rows(), *self._mask_rows()]
+        for one in self.slices:
+            subgroup, n = " and ".join(one.conditions), one.n + one.n_rest
+            rows.append(_row(one, "slice", subgroup, "", "others", n, *one.difference))
         return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+    def _reading_rows(self) -> Iterator[_Row]:
+        readings = {"readable": self.readings.rows, "readable in pairs": self.readings.pairs}
+        if self.confounded is not None:
+            readings["readable from confounders"] = self.confounded.alone
+            readings["readable within strata"] = self.confounded.within
+        for section, rows in readings.items():
+            for one in rows:
+                question = _OF[question_of(self.readings, one)] if section == "readable" else section
+                named = question, one.view, one.group, one.against or "others", one.n + one.n_others
+                yield _row(one, *named, one.auc, one.low, one.high, chance=one.chance)
+
+    def _dice_rows(self) -> Iterator[_Row]:
+        for one in self.associations:
+            named = "score and Dice", one.view, one.group, "", one.n
+            yield _row(one, *named, one.correlation, one.low, one.high)
+        for view in self.predictions:
+            yield _row(view, "Dice predicted", view.view, "", "", view.n, view.correlation)
+        for one in self.associations:
+            named = "score and Dice at one size", one.view, one.group, "", one.n
+            yield _row(one.at_size, *named, one.at_size.correlation)
+        for view in self.predictions:
+            named = "Dice predicted at one size", view.view, "", "", view.n
+            yield _row(view.at_size, *named, view.at_size.correlation)
+
+    def _intervention_rows(self) -> Iterator[_Row]:
+        if self.intervention is None:
+            return
+        for change in self.intervention.changes:
+            named = "Dice if the image changes", change.intervention, change.group, change.donors, change.n
+            yield _row(change, *named, *change.change)
+        for patch in self.intervention.occlusion:
+            row, column = patch.place
+            difference = float(np.subtract(*patch.change[::-1, row, column]))
+            named = "Dice if a patch is blanked", f"row {row + 1}, column {column + 1}", *self._pair(patch)
+            yield _row(patch, *named, difference)
+
+    def _mask_rows(self) -> Iterator[_Row]:
+        for one in self.atlas:
+            shares = one.shares[:, one.cluster].mean(axis=1) if one.more else np.zeros(2)
+            named = "place of errors", f"{one.structure}: {one.kind}", *self._pair(one)
+            yield _row(one, *named, float(shares[1] - shares[0]))
+        for measure in (*self.gaps, *self.measures):
+            question = "gap" if measure in self.gaps else "measure"
+            named = question, f"{measure.structure}: {measure.measure}", *self._pair(measure)
+            yield _row(measure, *named, *measure.difference)
+
+    def _pair(self, one: Occlusion | Atlas | MeasureDifference) -> tuple[str, str, int]:
+        """Return the group, that with which it is compared, and the subjects of both."""
+        counts = dict(self.cohort.counts)
+        return one.second, one.first, counts[one.first] + counts[one.second]
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
@@ -138,13 +149,13 @@ class Understood:
         if self.cohort.dice is None:
             return ()
         number = self.permutations if self.model == "linear" else PERMUTATIONS["linear"]
-        asked = self.cohort.ids, self.cohort.names
         dice = {("Dice", "mean of structures"): self.cohort.dice}
-        return tuple(measure_differences(dice, *asked, permutations=number, seed=self.seed))
+        ids, names = self.cohort.ids, self.cohort.names
+        return tuple(measure_differences(dice, ids, names, permutations=number, seed=self.seed))
 
     @property
     def pictured(self) -> tuple[str, str]:
-        """The two groups whose mean images are compared: whom the whole image tells apart best."""
+        """The two groups whose mean images are compared: those that the whole image tells apart best."""
         pair = self.readings.clearest_pair(WHOLE)
         first, second = self.cohort.names[:2] if pair is None else (pair.group, pair.against)
         return first, second
@@ -153,22 +164,38 @@ class Understood:
     def crop_margin(self) -> float | None:
         """The margin of the crop to use, mm around the box; None where no crop would do.
 
-        The widest up to which every group's AUC is shown to be below 0.7. Of few subjects nothing is: then it
-        is the tightest that was tried, in which the group may be read all the same. None where that tells a
-        group, or the organ's pixels, size or shape do, or it removes less than a quarter of half of the
-        images.
+        It is the widest up to which every group's AUC is shown to be below 0.7. With few subjects that is
+        shown of none: then it is the tightest that was tried, in which the group may be read all the same.
+        None where that tells a group, or the organ's pixels, size or shape do, or it removes less than a
+        quarter of half of the images.
         """
         return crop_margin(self.readings, self.cohort.frame.removed)
 
     @property
     def left_out(self) -> pd.DataFrame:
-        """Who was left out, and why: group, subjects, why."""
+        """Subjects that were left out, and why: group, subjects, why."""
         return self.cohort.left_out
 
 
 _OF = {"image": "readable", "references": "told by the references", "model": "told by the model"}
-_NO_LIMITS = np.nan, np.nan
 _COLUMNS = (
     *("question", "what", "group", "other", "n", "estimate", "low", "high"),
     *("chance", "p_adjusted", "shown"),
 )
+
+
+def _row(
+    one: Tested,
+    question: str,
+    name: str,
+    group: str,
+    other: str,
+    n: int,
+    estimate: float,
+    low: float = np.nan,
+    high: float = np.nan,
+    *,
+    chance: float = np.nan,
+) -> _Row:
+    """Return a row of the findings, with the columns of `_COLUMNS`."""
+    return question, name, group, other, n, estimate, low, high, chance, one.p_adjusted, one.shown

@@ -1,14 +1,15 @@
 """Readable is not used: does what tells the groups go with how well a subject is segmented?
 
-Within each group, so that a gap between groups by itself is no answer. Two ways, since either misses what the
-other finds. The *score* that tells a group goes with Dice; but a discriminant shrinks just what varies within
-groups. So each view that tells a group is also asked to *predict* Dice: ridge regression on its principal
-components, group means removed, on subjects it has not seen. That a view predicts Dice does not say that the
-same thing in it tells the groups. Dice is dealt anew to the subjects of each group, folds and model inside,
-and the largest of all standardised correlations in each deal keeps the error over both ways and all views.
+The question is asked within each group, so that a gap between groups by itself is no answer. It is asked in
+two ways, since either misses what the other finds. Does the *score* that tells a group go with Dice? But a
+discriminant shrinks just what varies within groups. So can each view that tells a group also *predict* Dice,
+by ridge regression on its principal components, group means removed, on subjects it has not seen? A view that
+predicts Dice need not do so by what tells the groups. Dice is dealt anew to the subjects of each group, folds
+and model inside, and the largest of all standardised correlations in each deal keeps the error over both ways
+and all views.
 
-The same error in pixels costs a small or thin organ more Dice. So all is asked again with the Dice held fixed
-that the reference has with itself moved by one pixel.
+The same error in pixels costs a small or thin organ more Dice. So both questions are asked again with the
+Dice held fixed that the reference has with itself moved by one pixel.
 
 All of it is association: only the intervention (`intervention`), which changes the image and nothing else,
 tells use from presence.
@@ -26,7 +27,6 @@ from fairseg.statistics.confounders import adjusted_gap
 from fairseg.understanding.readable import (
     APART,
     FOLDS,
-    REPEATS,
     Floats,
     Integers,
     Reading,
@@ -35,6 +35,7 @@ from fairseg.understanding.readable import (
     components_of,
     of_the_others,
     share_as_large,
+    stratified_folds,
 )
 from fairseg.understanding.views import ERRORS
 
@@ -144,27 +145,28 @@ def associations(
     ('outside', True)
     """
     known = np.isfinite(dice)
-    own, value = ids[known], dice[known]
-    rows = [row for row in readings.rows if row.shown and row.view != ERRORS and _enough(row, own, names)]
+    known_ids, value = ids[known], dice[known]
+    rows = [
+        row for row in readings.rows if row.shown and row.view != ERRORS and _enough(row, known_ids, names)
+    ]
     if not rows:
         return [], []
-    told = list(dict.fromkeys(row.view for row in rows))
+    telling_views = list(dict.fromkeys(row.view for row in rows))
     scores = [readings.scores[row.view][known, names.index(row.group)] for row in rows]
-    groups = (own[:, None] == np.unique(own)).astype(np.float64)
-    sized = groups if one_pixel is None else np.column_stack([groups, _ranks(one_pixel[known], own)])
-    looks = scores, [views[view][known] for view in told]
-    options = permutations, seed
-    found = _correlations(*looks, value, own, groups, *options)
-    at_size = [AtSize(*one) for one in _correlations(*looks, value, own, sized, *options)]
+    groups = (known_ids[:, None] == np.unique(known_ids)).astype(np.float64)
+    sized = groups if one_pixel is None else np.column_stack([groups, _ranks(one_pixel[known], known_ids)])
+    tested = scores, [views[view][known] for view in telling_views], value, known_ids
+    correlations = _correlations(*tested, groups, permutations, seed)
+    at_size = [AtSize(*one) for one in _correlations(*tested, sized, permutations, seed)]
     n = int(known.sum())
     of_scores = []
-    for row, score, (correlation, p), held in zip(rows, scores, found, at_size, strict=False):
+    for row, score, (correlation, p), sized_one in zip(rows, scores, correlations, at_size, strict=False):
         low, high = _limits(correlation, n - groups.shape[1])
-        gap, adjusted = _gaps(value, own, names, row.group, score)
-        goes = row.view, n, correlation, p, held
-        of_scores.append(Association(*goes, row.group, low, high, gap, adjusted, row.auc > APART))
-    rest = zip(told, found[len(rows) :], at_size[len(rows) :], strict=True)
-    return of_scores, [Prediction(view, n, *one, held) for view, one, held in rest]
+        gap, adjusted = _gaps(value, known_ids, names, row.group, score)
+        association = row.view, n, correlation, p, sized_one
+        of_scores.append(Association(*association, row.group, low, high, gap, adjusted, row.auc > APART))
+    rest = zip(telling_views, correlations[len(rows) :], at_size[len(rows) :], strict=True)
+    return of_scores, [Prediction(view, n, *one, sized_one) for view, one, sized_one in rest]
 
 
 def _enough(row: Reading, ids: Integers, names: Sequence[str]) -> bool:
@@ -206,44 +208,39 @@ def _correlations(
     for group in np.unique(ids):
         deals[1:, ids == group] = rng.permuted(deals[1:, ids == group], axis=1)
     deals[1:] = free(deals[1:])
-    folds = _folds(ids, rng)
+    folds = stratified_folds(ids, rng)
     looks = [np.broadcast_to(free(_ranks(score, ids)), deals.shape) for score in scores]
     for view in views:
         flat = view.reshape(len(view), -1).astype(np.float64)
         parts = components_of(free(flat.T).T.reshape(view.shape))[:, 1:]  # without the constant
         looks.append(free(deals @ _refitted(parts, folds).T))
     size = np.sqrt((deals**2).sum(axis=1))
-    every = np.column_stack(
+    correlations = np.column_stack(
         [
             (look * deals).sum(axis=1) / np.maximum(np.sqrt((look**2).sum(axis=1)) * size, 1e-12)
             for look in looks
         ]
     )
-    centers, spreads = of_the_others(every, 0.0)
-    z = (every - centers) / spreads
+    centers, spreads = of_the_others(correlations, 0.0)
+    z = (correlations - centers) / spreads
     z[:, : len(scores)] = np.abs(z[:, : len(scores)])
     largest = z[1:].max(axis=1)
-    return [(float(one), share_as_large(largest, own)) for one, own in zip(every[0], z[0], strict=True)]
+    return [
+        (float(one), share_as_large(largest, observed))
+        for one, observed in zip(correlations[0], z[0], strict=True)
+    ]
 
 
-def _folds(ids: Integers, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return the fold of each subject in each repeat, (repeats, N), with its share of each group."""
-    order = (ids + rng.random((REPEATS, ids.size))).argsort(axis=1)
-    folds = np.empty_like(order)
-    np.put_along_axis(folds, order, np.arange(ids.size) % FOLDS, axis=1)
-    return folds
-
-
-def _refitted(parts: Floats, folds: npt.NDArray[np.int64]) -> Floats:
-    """Return the matrix, (N, N), that makes of targets the mean of their out-of-fold predictions."""
-    whole = np.zeros((len(parts), len(parts)))
+def _refitted(parts: Floats, folds: npt.NDArray[np.int8]) -> Floats:
+    """Return the matrix, (N, N), that turns targets into the mean of their out-of-fold predictions."""
+    matrix = np.zeros((len(parts), len(parts)))
     for repeat in folds:
         for fold in range(FOLDS):
-            held = repeat == fold
-            own = parts[held]
-            system = np.eye(parts.shape[1]) - own.T @ own
-            whole[np.ix_(held, ~held)] += own @ np.linalg.solve(system, parts[~held].T)
-    return whole / len(folds)
+            held_out = repeat == fold
+            fold_parts = parts[held_out]
+            system = np.eye(parts.shape[1]) - fold_parts.T @ fold_parts
+            matrix[np.ix_(held_out, ~held_out)] += fold_parts @ np.linalg.solve(system, parts[~held_out].T)
+    return matrix / len(folds)
 
 
 def _limits(correlation: float, free: int) -> tuple[float, float]:
@@ -257,9 +254,9 @@ def _ranks(values: Floats, ids: Integers) -> Floats:
     """Return ranks within each group, centred and of unit variance, so that groups of all sizes agree."""
     ranks = np.zeros(values.size)
     for group in np.unique(ids):
-        own = rankdata(values[ids == group])
-        spread = own.std()
-        ranks[ids == group] = (own - own.mean()) / spread if spread > 0 else 0.0
+        group_ranks = rankdata(values[ids == group])
+        spread = group_ranks.std()
+        ranks[ids == group] = (group_ranks - group_ranks.mean()) / spread if spread > 0 else 0.0
     return ranks
 
 

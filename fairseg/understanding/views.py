@@ -1,9 +1,9 @@
-"""What of an image a model may see: small arrays of one size, centred on the organ, one a subject.
+"""Views of an image, from which a model reads groups: small arrays of one size, centred on the organ.
 
-Each view is standardised by its own pixels, so that nothing outside it has a say in its brightness; two are
-standardised over the whole image, to show what that lets in. What is blanked is a box of one size for
-everybody, never the organ's silhouette, which would be a view of its shape. Distances are in mm, so that the
-size of pixels is no sign of a group but in the view of the header.
+Each view is standardised by its own pixels, so that nothing outside it changes its brightness; two are
+standardised over the whole image, to show what that lets in. The blanked part is a box of one size for all
+subjects, never the organ's silhouette, which would be a view of its shape. Distances are in mm, so that the
+size of pixels is a sign of a group in the view of the header alone.
 """
 
 import logging
@@ -23,7 +23,7 @@ from fairseg.crop import Box
 from fairseg.io.images import Mask, check_same_grid
 from fairseg.io.label_files import read_image_files, read_labels, with_spacing
 from fairseg.io.sentences import counted
-from fairseg.understanding.place import Place, axis_of, size_in_plane, slices_of
+from fairseg.understanding.organ_location import OrganLocation, axis_of, size_in_plane, slices_of
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class CaseFiles:
     spacing: tuple[float, ...] | None = None
 
     def labels(self, file: Path, labels: Mapping[str, int]) -> Mask:
-        """Return the mask in one of the files."""
+        """Return the mask in a file of the case."""
         codes = {name: (value,) for name, value in labels.items()}
         return with_spacing(read_labels(file, codes), self.spacing)
 
@@ -154,7 +154,7 @@ def make_frame(
         ValueError: a mask cannot be read, or no mask has a label.
     """
     organs, farthest, axes, pixels, depths, units, blank = [], [], [], [], [], set(), []
-    lies: list[tuple[Floats, Floats]] = []  # center of the organ, and size of its image
+    placements: list[tuple[Floats, Floats]] = []  # center of the organ, and size of its image
     for case in cases:
         mask = case.labels(case.reference, labels)
         axes.append(axis_of(mask))
@@ -167,7 +167,7 @@ def make_frame(
             organs.append(np.array(organ.shape) * spacing)
             sides = np.array(organ.center), np.array(voxels.shape[1:]) - organ.center
             farthest.append(np.maximum(*sides) * spacing)
-            lies.append((np.array(organ.center) * spacing, np.array(voxels.shape[1:]) * spacing))
+            placements.append((np.array(organ.center) * spacing, np.array(voxels.shape[1:]) * spacing))
         else:
             blank.append(case.name)
     if not organs:
@@ -182,27 +182,29 @@ def make_frame(
     reach = float(np.median((np.array(farthest) - np.array(box) / 2).max(axis=1)))
     step = _step(max(reach, min(pixel)) / MARGINS[-1])
     step = min(step, STEP) if unit == "mm" else max(step, 1.0)
-    asked = [number * step for number in MARGINS] if margins is None else sorted(set(margins))
-    useless = tuple(margin for margin in asked if margin >= reach)
-    tried = tuple(margin for margin in asked if margin < reach)
+    candidates = [number * step for number in MARGINS] if margins is None else sorted(set(margins))
+    useless = tuple(margin for margin in candidates if margin >= reach)
+    tried = tuple(margin for margin in candidates if margin < reach)
     flat = max(depths) == 1
-    removed = {margin: _removed(lies, np.array(box) / 2 + margin) for margin in tried}
+    removed = {margin: _removed(placements, np.array(box) / 2 + margin) for margin in tried}
     lengths, without = (whole, box, pixel), (useless, tuple(blank), removed)
     return Frame(axes[0], flat, *lengths, dict(labels), tried, unit, step, *without)
 
 
-def _removed(lies: Sequence[tuple[Floats, Floats]], half: Floats) -> float:
+def _removed(placements: Sequence[tuple[Floats, Floats]], half: Floats) -> float:
     """Return the share of an image that a crop around the organ removes, the median over images.
 
     Args:
-        lies: center of the organ and size of the image, each (y, x).
+        placements: center of the organ and size of the image, each (y, x).
         half: half the size of the crop, (y, x).
 
     >>> _removed([(np.array([5.0, 1.0]), np.array([10.0, 4.0]))], np.array([2.5, 1.5]))
     0.6875
     """
-    kept = [np.minimum(center + half, size) - np.maximum(center - half, 0) for center, size in lies]
-    return float(np.median([1 - (part / size).prod() for part, (_, size) in zip(kept, lies, strict=True)]))
+    inside = [np.minimum(center + half, size) - np.maximum(center - half, 0) for center, size in placements]
+    return float(
+        np.median([1 - (part / size).prod() for part, (_, size) in zip(inside, placements, strict=True)])
+    )
 
 
 def _step(most: float) -> float:
@@ -218,7 +220,7 @@ def _step(most: float) -> float:
 def views_of(case: CaseFiles, frame: Frame, notes: Counter[str] | None = None) -> dict[str, Floats]:
     """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
 
-    Of a case without any label there are none. What is to be said of its grids is counted in `notes`.
+    A case without any label has none. Warnings about its grids are counted in `notes`.
 
     Raises:
         ValueError: a file cannot be read, or lies on another grid than the reference; it names the case.
@@ -226,124 +228,123 @@ def views_of(case: CaseFiles, frame: Frame, notes: Counter[str] | None = None) -
     try:
         mask = case.labels(case.reference, frame.labels)
         channels = [with_spacing(channel, case.spacing) for channel in read_image_files(case.images)]
-        apart = [*check_same_grid(channels[0], mask, names=("the image", "the mask"))]
-        guess = None if case.prediction is None else case.labels(case.prediction, frame.labels)
-        if guess is not None:
-            apart += check_same_grid(guess, mask)
+        warnings = [*check_same_grid(channels[0], mask, names=("the image", "the mask"))]
+        prediction = None if case.prediction is None else case.labels(case.prediction, frame.labels)
+        if prediction is not None:
+            warnings += check_same_grid(prediction, mask)
     except ValueError as error:
         raise ValueError(f"case {case.name}: {error}") from None
     if notes is not None:
-        notes.update(apart)
+        notes.update(warnings)
     if not mask.voxels.any():
         return {}
     stacks = [slices_of(channel.voxels, frame.axis).astype(np.float64) for channel in channels]
-    place = Place(mask, frame.axis, flat=frame.flat)
-    found = _image_views(stacks, place, frame)
-    found |= _number_views(stacks, mask, place, frame)
-    if guess is not None:
-        found[ERRORS] = error_maps(slices_of(guess.voxels, frame.axis), place, frame)
-    return found
+    location = OrganLocation(mask, frame.axis, flat=frame.flat)
+    views = _image_views(stacks, location, frame)
+    views |= _number_views(stacks, mask, location, frame)
+    if prediction is not None:
+        views[ERRORS] = error_maps(slices_of(prediction.voxels, frame.axis), location, frame)
+    return views
 
 
-def _image_views(stacks: Sequence[Floats], place: Place, frame: Frame) -> dict[str, Floats]:
+def _image_views(stacks: Sequence[Floats], location: OrganLocation, frame: Frame) -> dict[str, Floats]:
     """Return the views that show pixels, (C, levels, y, x)."""
     parts: list[dict[str, Floats]] = []
     tight, ring = frame.extent(0.0), frame.ring
-    share = place.sample(place.labels > 0, tight)
+    share = location.sample(location.labels > 0, tight)
     organ = share >= 0.5
     for stack in stacks:
         mean, spread = float(stack.mean()), max(float(stack.std()), LEAST)
         # Its border goes on, since an edge would tell where in the image the organ lies.
-        whole, seen = place.sample(stack, frame.whole, "nearest"), place.inside(frame.whole)
-        outside = ~place.within(frame.whole, tight)
-        wide, seen_wide = place.sample(stack, ring), place.inside(ring)
-        close, seen_close = place.sample(stack, tight), place.inside(tight)
+        whole, in_whole = location.sample(stack, frame.whole, "nearest"), location.inside(frame.whole)
+        outside = ~location.within(frame.whole, tight)
+        wide, in_wide = location.sample(stack, ring), location.inside(ring)
+        close, in_close = location.sample(stack, tight), location.inside(tight)
         # Blanked before it is sampled: a pixel of the rim would be a mean with what lies outside.
-        own = place.sample(np.where(place.labels > 0, stack, 0.0), tight) / np.maximum(share, 0.5)
+        organ_pixels = location.sample(np.where(location.labels > 0, stack, 0.0), tight) / np.maximum(
+            share, 0.5
+        )
         views = {
-            WHOLE: standardised(whole, np.ones_like(seen), seen),
-            OUTSIDE: standardised(whole, outside, seen & outside),
-            AROUND: standardised(wide, seen_wide & ~place.within(ring, tight)),
-            ORGAN: standardised(own, organ),
-            LEAK: np.where(organ, (own - mean) / spread, 0.0),
-            LEAKING_BOX: np.where(seen_close, (close - mean) / spread, 0.0),
+            WHOLE: standardised(whole, np.ones_like(in_whole), in_whole),
+            OUTSIDE: standardised(whole, outside, in_whole & outside),
+            AROUND: standardised(wide, in_wide & ~location.within(ring, tight)),
+            ORGAN: standardised(organ_pixels, organ),
+            LEAK: np.where(organ, (organ_pixels - mean) / spread, 0.0),
+            LEAKING_BOX: np.where(in_close, (close - mean) / spread, 0.0),
         }
         for margin in frame.margins:
             extent = frame.extent(margin)
             views[box_name(margin, frame.unit)] = standardised(
-                place.sample(stack, extent), place.inside(extent)
+                location.sample(stack, extent), location.inside(extent)
             )
         parts.append(views)
-    found = {name: np.stack([views[name] for views in parts]) for name in parts[0]}
-    indicators = [place.sample(place.labels == value, tight) for value in frame.labels.values()]
-    return {**found, MASK: np.stack(indicators)}
+    images = {name: np.stack([views[name] for views in parts]) for name in parts[0]}
+    indicators = [location.sample(location.labels == value, tight) for value in frame.labels.values()]
+    return {**images, MASK: np.stack(indicators)}
 
 
 def standardised(
-    view: Floats, shown: npt.NDArray[np.bool_], own: npt.NDArray[np.bool_] | None = None
+    view: Floats, mask: npt.NDArray[np.bool_], measured: npt.NDArray[np.bool_] | None = None
 ) -> Floats:
     """Return a view with mean 0 and standard deviation 1 over the pixels that are shown; others are 0.
 
     Args:
         view: of any shape.
-        shown: which pixels of it, of the same shape.
-        own: over which mean and standard deviation are taken; None: those that are shown.
+        mask: which pixels of it, of the same shape.
+        measured: over which mean and standard deviation are taken; None: those that are shown.
 
     >>> standardised(np.array([1.0, 3.0, 9.0]), np.array([True, True, False]))
     array([-1.,  1.,  0.])
     """
-    pixels = view[shown if own is None else own]
+    pixels = view[mask if measured is None else measured]
     if not pixels.size:
         return np.zeros_like(view)
-    return np.where(shown, (view - pixels.mean()) / max(float(pixels.std()), LEAST), 0.0)
+    return np.where(mask, (view - pixels.mean()) / max(float(pixels.std()), LEAST), 0.0)
 
 
-def _number_views(stacks: Sequence[Floats], mask: Mask, place: Place, frame: Frame) -> dict[str, Floats]:
+def _number_views(
+    stacks: Sequence[Floats], mask: Mask, location: OrganLocation, frame: Frame
+) -> dict[str, Floats]:
     """Return the views that are a few numbers."""
-    voxel = float(np.prod(place.spacing if frame.flat else mask.spacing))
-    field = np.array(place.labels.shape[1:]) * place.spacing
-    shape = [*(np.array(place.organ.shape[1:]) * place.spacing), place.organ.shape[0]]
-    crops = [place.crop(stack, frame.extent(0.0)) for stack in stacks]
+    voxel = float(np.prod(location.spacing if frame.flat else mask.spacing))
+    field = np.array(location.labels.shape[1:]) * location.spacing
+    shape = [*(np.array(location.organ.shape[1:]) * location.spacing), location.organ.shape[0]]
+    crops = [location.crop(stack, frame.extent(0.0)) for stack in stacks]
     scales = [(float(crop.mean()), max(float(crop.std()), LEAST)) for crop in crops]
     within, scaled, measures, moved = [], [], [], []
     for value in frame.labels.values():
-        where = place.labels == value
-        shape.append(np.log(where.sum() * voxel + voxel))
-        shape += _moments(where, place.spacing)
-        measures += [where.sum() * voxel / (1 if frame.flat else 1000), _roughness(where)]
-        if where.any():
-            moved.append(_moved_by_one(where))
+        inside = location.labels == value
+        shape.append(np.log(inside.sum() * voxel + voxel))
+        shape += _moments(inside, location.spacing)
+        measures += [inside.sum() * voxel / (1 if frame.flat else 1000), _roughness(inside)]
+        if inside.any():
+            moved.append(_moved_by_one(inside))
         for stack, (mean, spread) in zip(stacks, scales, strict=True):
-            pixels = stack[where] if where.any() else np.zeros(1)
+            pixels = stack[inside] if inside.any() else np.zeros(1)
             within += [pixels.mean(), pixels.std()]
             scaled += [(pixels.mean() - mean) / spread, pixels.std() / spread]
     intensity = []
     for stack in stacks:
         intensity += [stack.mean(), stack.std(), *np.percentile(stack, (5, 25, 50, 75, 95))]
-    offset = (place.center - (np.array(place.labels.shape[1:]) - 1) / 2) * place.spacing
-    header = [
-        *mask.spacing,
-        *mask.voxels.shape,
-        *field,
-        *mask.grid["origin"],
-        *mask.grid["direction"],
-    ]
-    return {
-        SHAPE: np.array(shape, dtype=np.float64),
-        HEADER: np.array(header, dtype=np.float64),
-        POSITION: np.array(offset, dtype=np.float64),
-        INTENSITY: np.array(intensity, dtype=np.float64),
-        WITHIN: np.array(within, dtype=np.float64),
-        SCALED: np.array(scaled, dtype=np.float64),
-        OUTLINE: np.nan_to_num(np.array(measures[1::2], dtype=np.float64)),
-        MEASURES: np.array(measures, dtype=np.float64),
-        ONE_PIXEL: np.array([np.mean(moved)]),
+    offset = (location.center - (np.array(location.labels.shape[1:]) - 1) / 2) * location.spacing
+    header = [*mask.spacing, *mask.voxels.shape, *field, *mask.grid["origin"], *mask.grid["direction"]]
+    views: dict[str, Any] = {
+        SHAPE: shape,
+        HEADER: header,
+        POSITION: offset,
+        INTENSITY: intensity,
+        WITHIN: within,
+        SCALED: scaled,
+        OUTLINE: np.nan_to_num(measures[1::2]),
+        MEASURES: measures,
+        ONE_PIXEL: [np.mean(moved)],
     }
+    return {name: np.array(numbers, dtype=np.float64) for name, numbers in views.items()}
 
 
-def _moments(where: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
+def _moments(inside: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
     """Return how a label is spread in plane: the standard deviations along y and x, and their correlation."""
-    _, rows, columns = np.nonzero(where)
+    _, rows, columns = np.nonzero(inside)
     if rows.size < 3:
         return [0.0, 0.0, 0.0]
     points = np.stack([rows * spacing[0], columns * spacing[1]])
@@ -352,10 +353,10 @@ def _moments(where: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
     return [float(high), float(wide), float(covariance[0, 1] / max(high * wide, LEAST))]
 
 
-def _roughness(where: npt.NDArray[np.bool_]) -> float:
+def _roughness(inside: npt.NDArray[np.bool_]) -> float:
     """Return how much longer an outline is than that of the same label smoothed, percent; NaN without one."""
     ratios = []
-    for plane in where:
+    for plane in inside:
         smooth = gaussian_filter(plane.astype(np.float64), 2.0) >= 0.5
         length, smoothed = (float(perimeter(one)) for one in (plane, smooth))  # type: ignore[no-untyped-call]
         if smoothed > 0:
@@ -368,23 +369,23 @@ def errors_extent(frame: Frame) -> tuple[float, float]:
     return frame.extent(_RING / 2 * frame.step)
 
 
-def _moved_by_one(where: npt.NDArray[np.bool_]) -> float:
+def _moved_by_one(inside: npt.NDArray[np.bool_]) -> float:
     """Return the Dice of a label, (slices, y, x), with itself moved by one pixel in plane.
 
     >>> _moved_by_one(np.ones((1, 4, 2), dtype=bool))
     0.625
     """
-    overlaps = (where[:, 1:] & where[:, :-1]).sum() + (where[:, :, 1:] & where[:, :, :-1]).sum()
-    return float(overlaps / (2 * where.sum()))
+    overlaps = (inside[:, 1:] & inside[:, :-1]).sum() + (inside[:, :, 1:] & inside[:, :, :-1]).sum()
+    return float(overlaps / (2 * inside.sum()))
 
 
-def error_maps(guess: npt.NDArray[Any], place: Place, frame: Frame) -> Floats:
+def error_maps(prediction: npt.NDArray[Any], location: OrganLocation, frame: Frame) -> Floats:
     """Return false positives and false negatives of each label, (2 L, levels, y, x), on the organ's box."""
     extent = errors_extent(frame)
     maps = []
     for value in frame.labels.values():
-        predicted, true = guess == value, place.labels == value
-        maps += [place.sample(predicted & ~true, extent), place.sample(true & ~predicted, extent)]
+        predicted, true = prediction == value, location.labels == value
+        maps += [location.sample(predicted & ~true, extent), location.sample(true & ~predicted, extent)]
     return np.stack(maps)
 
 
@@ -404,13 +405,13 @@ def subject_views(
     sums: dict[str, dict[str, Floats]] = {}
     number: dict[str, int] = {}
     notes: Counter[str] = Counter()
-    for subject, found in zip(subjects, (views_of(case, frame, notes) for case in cases), strict=True):
-        if not found:
+    for subject, case_views in zip(subjects, (views_of(case, frame, notes) for case in cases), strict=True):
+        if not case_views:
             continue
         number[subject] = number.get(subject, 0) + 1
-        own = sums.setdefault(subject, {})
-        for name, view in found.items():
-            own[name] = own[name] + view if name in own else view
+        totals = sums.setdefault(subject, {})
+        for name, view in case_views.items():
+            totals[name] = totals[name] + view if name in totals else view
     for note, times in notes.items():
         logger.warning("%s (%s)", note, counted(times, "case"))
     names = list(sums)
@@ -425,13 +426,13 @@ def subject_views(
 
 
 def image_columns(views: Mapping[str, npt.NDArray[np.floating]], frame: Frame) -> dict[str, Floats]:
-    """Return what a table may lack of each subject: size of the organ, its brightness, size of pixels.
+    """Return columns that a table may lack: size of the organ, its brightness, size of pixels.
 
     Brightness is that of the first channel within the organ, in standard deviations above the image's mean.
     """
     leak = views[LEAK][:, 0]
-    shown = leak != 0
-    bright = np.where(shown, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(shown.sum(axis=(1, 2, 3)), 1)
+    in_organ = leak != 0
+    bright = np.where(in_organ, leak, 0.0).sum(axis=(1, 2, 3)) / np.maximum(in_organ.sum(axis=(1, 2, 3)), 1)
     return {
         f"organ {frame.size} ({frame.size_unit})": np.nansum(
             views[MEASURES][:, ::2], axis=1, dtype=np.float64

@@ -116,8 +116,8 @@ def told_by_both(readings: Readings) -> list[Reading]:
 
 def place_is_known(readings: Readings) -> bool:
     """Return whether a view of one place is shown to tell a group: the organ, or without it."""
-    places = *WITHOUT_ORGAN, *PIXELS_OF_ORGAN, *REFERENCES, HEADER, POSITION
-    return bool(shown_in(readings, *places))
+    views = *WITHOUT_ORGAN, *PIXELS_OF_ORGAN, *REFERENCES, HEADER, POSITION
+    return bool(shown_in(readings, *views))
 
 
 def explained_by_organ(readings: Readings, row: Reading) -> bool:

@@ -84,19 +84,19 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
         lines.append(("references", say("references", by=by, **facts)))
     errors, features = shown_in(result.readings, ERRORS), shown_in(result.readings, BOTTLENECK)
     if errors or features:
-        told = {"errors": best_of(errors), "features": best_of(features)}
-        place = next((one for one in result.atlas if one.shown), None)
-        lines.append(("model", say("model", by=by, place=place, **told)))
+        best = {"errors": best_of(errors), "features": best_of(features)}
+        differing = next((one for one in result.atlas if one.shown), None)
+        lines.append(("model", say("model", by=by, place=differing, **best)))
     return lines
 
 
 def _alike(outlines: Sequence[MeasureDifference]) -> list[tuple[str, str, str, list[str]]]:
     """Return what outlines are, between which groups, and of which structures, alike ones together."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    structures_of: dict[tuple[str, str, str], list[str]] = {}
     for one in outlines:
         word = "rougher" if one.difference[0] > 0 else "smoother"
-        found.setdefault((word, one.first, one.second), []).append(one.structure)
-    return [(*alike, structures) for alike, structures in found.items()]
+        structures_of.setdefault((word, one.first, one.second), []).append(one.structure)
+    return [(*alike, structures) for alike, structures in structures_of.items()]
 
 
 def image_line(result: Understood) -> str:
@@ -106,9 +106,9 @@ def image_line(result: Understood) -> str:
     inside, outside = told_inside(readings), best_of(told_outside(readings))
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
     best = best_of([row for row in image if row.view in _SEEN] or image)
-    seen = {row.view for row in image if best is not None and row.view != best.view}
+    named = {row.view for row in image if best is not None and row.view != best.view}
     organ_only = best_of([row for row in inside if row.view == ORGAN])
-    seen -= set() if organ_only else {row.view for row in inside}  # which are named by themselves
+    named -= set() if organ_only else {row.view for row in inside}  # which are named by themselves
     return say(
         "readable",
         by=result.cohort.attribute,
@@ -123,7 +123,7 @@ def image_line(result: Understood) -> str:
         known=place_is_known(readings),
         organ=readings.best(ORGAN),
         references=bool(shown_in(readings, *REFERENCES)),
-        others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN, SCALED) if view in seen],
+        others=[view for view in (HEADER, POSITION, INTENSITY, WITHIN, SCALED) if view in named],
         chance=max(row.chance for row in readings.rows),
         crop=choose_crop(readings, result.cohort.frame.removed),
         matters=MATTERS,
@@ -141,10 +141,10 @@ def further_lines(result: Understood) -> list[str]:
     if result.confounded is not None:
         one = result.confounded
         explained = [row for row in shown if one.explained(row)]
-        left = [row for row in one.within if row.shown]
+        beyond = [row for row in one.within if row.shown]
         alone = max(one.alone, key=lambda row: row.auc)
         telling = one.names if alone.view == ALL or not alone.shown else (alone.view,)
-        facts = {"telling": telling, "explained": explained, "left": left}
+        facts = {"telling": telling, "explained": explained, "left": beyond}
         lines.append(say("confounded", one=one, alone=alone, **facts))
     lines += [say("dice_gaps", gaps=result.gaps), used_line(result)]
     if result.cohort.unseen and result.cohort.dice is not None:
@@ -152,8 +152,8 @@ def further_lines(result: Understood) -> list[str]:
     if result.intervention is not None:
         lent = [one for one in result.intervention.changes if one.donors]
         lines.append(say("changed", one=clearest(lent) or lent[0], reference=result.cohort.names[0]))
-    told = [one for one in result.measures if one.shown and one.measure.endswith(ERROR)]
-    if sizes := sorted(told, key=lambda one: (one.p_adjusted, -abs(one.difference[0]))):
+    shown_errors = [one for one in result.measures if one.shown and one.measure.endswith(ERROR)]
+    if sizes := sorted(shown_errors, key=lambda one: (one.p_adjusted, -abs(one.difference[0]))):
         lines.append(say("sizes", told=sizes, size=result.cohort.frame.size))
     if slices := [one for one in result.slices if one.shown]:
         lines.append(say("slices", told=slices))
@@ -228,10 +228,10 @@ _TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
 def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
     """Return the cells of a reading, under `_TOLD_HEADS`."""
     # A view that is the same for everybody has no chance to tell from its AUC.
-    apart = (row.chance, row.auc) if abs(row.chance - row.auc) > _ALIKE else ()
+    compared = (row.chance, row.auc) if abs(row.chance - row.auc) > _ALIKE else ()
     return (
-        Cell(row.auc, row.low, row.high, kind="hundredth", apart=(*apart[:1], MATTERS)),
-        Cell(row.chance, kind="hundredth", apart=apart[1:]),
+        Cell(row.auc, row.low, row.high, kind="hundredth", apart=(*compared[:1], MATTERS)),
+        Cell(row.chance, kind="hundredth", apart=compared[1:]),
         Cell(row.p_adjusted, kind="p"),
         "shown" if row.shown else "not shown",
     )
@@ -248,9 +248,9 @@ def pairs_told(result: Understood) -> dict[str, list[str]]:
     for row in result.readings.pairs:
         pairs[row.group, row.against] |= row.shown and kind_of(row.view) == "image"
     each = [name for name in names if pairs and all(shown for pair, shown in pairs.items() if name in pair)]
-    said = {pair: f"{pair[0]} from {pair[1]}" for pair in pairs}
-    told = [said[pair] for pair, shown in pairs.items() if shown and not set(pair) & set(each)]
-    return {"each": each, "told": told, "untold": [said[pair] for pair, shown in pairs.items() if not shown]}
+    texts = {pair: f"{pair[0]} from {pair[1]}" for pair in pairs}
+    told = [texts[pair] for pair, shown in pairs.items() if shown and not set(pair) & set(each)]
+    return {"each": each, "told": told, "untold": [texts[pair] for pair, shown in pairs.items() if not shown]}
 
 
 def pair_table(result: Understood) -> Table | None:
@@ -307,10 +307,10 @@ def association_tables(result: Understood) -> list[Table]:
     ]
     tested = "Correlation with Dice", "p (both tables)", "p, size held fixed"
     gaps = "Gap", "Gap, score held fixed"
-    about, predicts = say("about_associations"), say("about_predictions")
+    associated, predicts = say("about_associations"), say("about_predictions")
     captions = "Does looking like the group go with Dice?", "Does the view predict Dice?"
     return [
-        Table.of(captions[0], (*tested, *gaps), scores, corner="View", note=about),
+        Table.of(captions[0], (*tested, *gaps), scores, corner="View", note=associated),
         Table.of(captions[1], tested, predictions, corner="View", note=predicts),
     ]
 
@@ -380,19 +380,19 @@ def advice_table(result: Understood) -> Table:
 def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
     """Return what was found, what it suggests, and the command, if there is one."""
     cohort = result.cohort
-    held = cohort.call.confounders
-    more = [name for name in _scanned(cohort) if name not in held]
+    confounders = cohort.call.confounders
+    scanned = [name for name in _scanned(cohort) if name not in confounders]
     crop = one.facts.get("crop")
     margin = one.facts.get("margin", 0.0) if crop is None else crop.margin
     pixels = int(margin // max(cohort.frame.pixel))
-    asked = {
+    facts = {
         **commands_of(cohort),
         "images": images_of(cohort),
         "unit": cohort.frame.unit,
         "pixels": pixels,
-        "scanned": shlex.quote(",".join([*held, *more])) if more else "",
+        "scanned": shlex.quote(",".join([*confounders, *scanned])) if scanned else "",
         "of_scan": bool(_scanned(cohort)),
-        "held": shlex.quote(",".join(held)) if held else "",
+        "held": shlex.quote(",".join(confounders)) if confounders else "",
         "adjust": shlex.join([part for name in one.facts.get("names", ()) for part in ("--adjust", name)]),
         "matters": MATTERS,
         "held_out": held_out(cohort),
@@ -400,11 +400,11 @@ def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
         "model": result.model,
         "counts": cohort.counts,
     }
-    text = say("advice", kind=one.kind, **asked, **{"facts": one.facts})
-    found, suggests, command = (part.strip() for part in text.split("|", 2))
+    text = say("advice", kind=one.kind, **facts, **{"facts": one.facts})
+    finding, suggests, command = (part.strip() for part in text.split("|", 2))
     if "fairseg predict" in command and not cohort.call.test:
         suggests = f"{suggests}; {say('masks_of_training')}"
-    return found, suggests, command
+    return finding, suggests, command
 
 
 def _scanned(cohort: "Gathered") -> list[str]:
@@ -422,4 +422,4 @@ def view_rank(view: str) -> int:
         *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
         *(MASK, SHAPE, OUTLINE, SCALED, WITHIN, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),
     )
-    return next((place for place, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))
+    return next((rank for rank, kind in enumerate(kinds) if view.startswith(kind)), len(kinds))

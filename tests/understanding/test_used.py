@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairseg.understanding.readable import Readings, components_of, read_groups
-from fairseg.understanding.used import _folds, _refitted, associations
+from fairseg.understanding.used import _refitted, associations, stratified_folds
 
 IDS = np.repeat([0, 1], 40)
 NAMES = ("A", "B")
@@ -68,7 +68,7 @@ def test_a_prediction_is_of_a_ridge_that_has_not_seen_the_fold() -> None:
     view, target = rng.normal(size=(40, 3)), rng.normal(size=40)
     scaled = (view - view.mean(axis=0)) / view.std(axis=0)
     left, size, _ = np.linalg.svd(scaled, full_matrices=False)
-    folds = _folds(np.repeat([0, 1], 20), rng)
+    folds = stratified_folds(np.repeat([0, 1], 20), rng)
     slow = np.zeros((len(folds), 40))
     for repeat, parts in enumerate(folds):
         for fold in range(5):

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from fairseg.understanding import views
-from fairseg.understanding.place import SIZE
+from fairseg.understanding.organ_location import SIZE
 from fairseg.understanding.views import CaseFiles, make_frame, views_of
 
 

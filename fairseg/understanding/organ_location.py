@@ -1,4 +1,4 @@
-"""Where the organ of a case lies, and how its surroundings are sampled: what all `views` share."""
+"""The place of the organ in a case, around which all `views` are sampled."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,8 +17,8 @@ SIZE = 40  # pixels of a view along each axis
 LEVELS = (1 / 6, 1 / 2, 5 / 6)  # where the slices of a view lie between the organ's first and last
 
 
-class Place:
-    """Where the organ of a case lies, and how to sample around it.
+class OrganLocation:
+    """The place of the organ in a case, and how to sample around it.
 
     Args:
         mask: with some label.
@@ -65,8 +65,8 @@ class Place:
         """Return which pixels of a view lie in the image, (levels, SIZE, SIZE)."""
         rows, columns = self.points(extent)
         height, width = self.labels.shape[1:]
-        seen = ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))
-        return np.broadcast_to(seen, self.grid)
+        in_image = ((rows >= 0) & (rows <= height - 1))[:, None] & ((columns >= 0) & (columns <= width - 1))
+        return np.broadcast_to(in_image, self.grid)
 
     def crop(self, stack: Floats, extent: Sequence[float]) -> Floats:
         """Return the pixels of a stack, (slices, y, x), that lie in a box of some mm around the center."""
