@@ -9,10 +9,10 @@ from fairseg.io.sentences import did_you_mean
 from fairseg.training.methods import METHODS
 from fairseg.training.settings import Settings
 
-# What a network sees: all of an image, the crop around the reference mask, or around what another network,
-# trained with the same method on whole images, has found.
+# What a network sees: all of an image, the crop around the reference mask, or the crop around the prediction
+# of another network that was trained with the same method on whole images.
 IMAGES = {"full": "full images", "crop": "crops by the reference", "cascade": "cascaded crops"}
-MORE = "more"  # in place of the images in the key of an arm of a method that the paper has not
+MORE = "more"  # replaces the images in the keys of arms whose method is not in the paper
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Choice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     control: str = "baseline"  # the method without what is new in this one: same base, same steps
     grid: tuple[str, ...] = ()  # keys of `IMAGES`: where it is in the paper's grid
-    start: str = ""  # another method, whose network of half of the steps it starts from, for the other half
+    start: str = ""  # another method: it trains half of the steps, and this one goes on from its network
     images: str = "full"  # key of `IMAGES`: what it sees where it is not in that grid
     per_group: bool = False  # a network for each group, trained and tested on its subjects alone
-    scored_by: str = ""  # another, whose network of half of the steps says which cases are drawn more often
+    scored_by: str = ""  # another method: its network of half of the steps chooses cases to draw more often
 
 
 _ALL = tuple(IMAGES)
@@ -38,8 +38,8 @@ _ALL = tuple(IMAGES)
 # What CVaR needs: a loss of each sample.
 _BALANCED_SAMPLE = {"sampler": "oversampling", "loss": "balanced", "base": "dice_ce_sample"}
 
-# Methods of Lee et al. (2025); Group DRO runs on cross-entropy alone, so what it does can only be told beside
-# the same on cross-entropy (section 6.3 leaves open how much of the difference is the loss).
+# Methods of Lee et al. (2025). Group DRO runs on cross-entropy alone, so its effect shows only in comparison
+# with the same method on cross-entropy (section 6.3 leaves open how much of the difference is the loss).
 CHOICES: dict[str, Choice] = {
     "baseline": Choice("Baseline", grid=_ALL),
     "oversampling": Choice("Oversampling", METHODS["oversampling"], grid=_ALL),
@@ -177,17 +177,16 @@ class Arm:
         return method, settings.with_(epochs=max(1, settings.epochs // 2))
 
     def settings(self, recipe: Settings, ce_factor: int = 1) -> Settings:
-        """Return the settings of the arm's training; on cross-entropy with so many times the epochs.
+        """Return the settings of the arm's training; on cross-entropy it has `ce_factor` times the epochs.
 
-        With a network to start from, of those that the training of that one leaves.
+        With a network to start from, it has the epochs that the training of that network leaves.
         """
         changes: dict[str, Any] = {"seed": self.seed}
         changes["crop"] = "none" if self.images == "full" else "reference"
         if self.sweep.startswith("balance"):
             changes["balance"] = self.level
         settings = recipe.with_(**CHOICES[self.method].settings, **changes)
-        longer = ce_factor if settings.sample_loss == "ce" else 1
-        epochs = settings.epochs * longer
+        epochs = settings.epochs * (ce_factor if settings.sample_loss == "ce" else 1)
         return settings.with_(epochs=max(1, epochs - epochs // 2) if CHOICES[self.method].start else epochs)
 
 

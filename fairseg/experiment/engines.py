@@ -28,7 +28,7 @@ OUTPUT = "output.txt"
 
 @dataclass(frozen=True)
 class Running:
-    """A task that was started: whether it has ended, how if it wrote no result, and how to end it now."""
+    """A task that was started: whether it has ended, why it wrote no result, and how to end it now."""
 
     ended: Callable[[], bool]
     why: Callable[[], str]
@@ -46,7 +46,7 @@ class Engine(Protocol):
 
 @dataclass
 class InProcess:
-    """One task after the other, in this process: to look on, and where processes cannot be had."""
+    """One task after the other, in this process: to watch them, or where no processes can be started."""
 
     machine: Machine = field(default_factory=Machine)
     slots: int = 1

@@ -23,12 +23,8 @@ def draw(results: Results) -> dict[str, bytes]:
     figures: dict[str, bytes] = {}
     for test in results.tests:
         for images in GRID:
-            rows = {
-                CHOICES[method].title: next(iter(_seeds(results, f"{images}/{method}", test)))
-                for method in GRID[images]
-                if _seeds(results, f"{images}/{method}", test)
-            }
-            if rows:
+            seeds = {method: _seeds(results, f"{images}/{method}", test) for method in GRID[images]}
+            if rows := {CHOICES[method].title: ones[0] for method, ones in seeds.items() if ones}:
                 figures[f"fig2-{images}-{test}"] = to_svg(plot_rows(rows, "dice"))
     groups = results.groups("internal") if "internal" in results.tests else ()
     for name, sweep, label in (

@@ -73,9 +73,7 @@ def write_experiment(
             if name != results.study.plan.by and (test, name) in results.study.tested
         ],
         boxes=_boxes(results),
-        figures=[
-            (name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in svgs.items()
-        ],
+        figures=[(name, figures.caption(name), base64.b64encode(svg).decode()) for name, svg in svgs.items()],
         failed=[(arm.key, arm.seed, state.error) for arm, state in results.failed.items()],
         missing=sum(state.status == "open" for state in results.states.values()),
         number=len(results.states),
@@ -99,7 +97,7 @@ def write_experiment(
 
 
 def beside_paper(results: Results) -> bool:
-    """Say whether the groups are those of the paper, whose figures then stand beside the own ones."""
+    """Say whether the groups are those of the paper, whose figures then stand beside the experiment's."""
     return {results.study.reference, results.study.minority} == set(PAPER_GROUPS)
 
 
@@ -128,7 +126,12 @@ def headline(results: Results, tables: Sequence[Judged]) -> str:
         return f"{text} It has not learned in this time, so no gap is compared with its."
     arms = {arm.key: arm for arm in results.states if not arm.sweep and arm.images != "crop"}
     compared = [one for one in tables if (one.control, one.test) == ("full/baseline", "internal")]
-    verdicts = {key: of_seeds for one in compared for key, of_seeds in one.verdicts.items() if of_seeds and key in arms}
+    verdicts = {
+        key: of_seeds
+        for one in compared
+        for key, of_seeds in one.verdicts.items()
+        if of_seeds and key in arms
+    }
 
     def named(key: str) -> str:
         return f"{CHOICES[arms[key].method].title} on {IMAGES[arms[key].images]}"
@@ -230,7 +233,7 @@ def _other(results: Results, attribute: str, test: str) -> Table:
 
 
 def _boxes(results: Results) -> Table | None:
-    """Return a row a method: the errors along x and y, in how many cases nothing was found, the paper's."""
+    """Return a row a method: the errors along x and y, the cases without a find, and the paper's errors."""
     rows: list[tuple[object, ...]] = []
     of_paper = beside_paper(results)
     for method in SINGLE:
@@ -261,7 +264,9 @@ def _collapsed(results: Results) -> list[str]:
         if key not in low
         for seed, structures in results.not_learned(key).items()
     ]
-    structures_note = f"Structures not learned ({meaning}), which leave a gap that means nothing: {'; '.join(parts)}."
+    structures_note = (
+        f"Structures not learned ({meaning}), which leave a gap that means nothing: {'; '.join(parts)}."
+    )
     return [*(notes if low else []), *([structures_note] if parts else [])]
 
 

@@ -1,4 +1,4 @@
-"""Which code and which data an experiment is made of, so that results of different ones are never mixed."""
+"""The code and the data of an experiment, so that results of different ones are never mixed."""
 
 import hashlib
 import json
@@ -32,12 +32,12 @@ def check_same_origin(
 
     Args:
         root: folder of the experiment.
-        files: kind of dataset -> what its files are called, wherever they lie -> the files.
+        files: kind of dataset -> name of each file in it -> where the file lies.
         plan: to be written down.
         mix: go on although they differ.
 
     Returns:
-        What differs, or has differed when the experiment was gone on with, in a line each.
+        The differences, now or when the experiment was continued before, in a line each.
 
     Raises:
         ValueError: they differ, and `mix` is False.
@@ -66,7 +66,7 @@ def check_same_origin(
 
 
 def _plain(root: Path, value: Any) -> Any:
-    """Return a value as JSON holds it; of a path, where it lies from the experiment."""
+    """Return a value as JSON holds it; a path relative to the experiment."""
     if isinstance(value, TableOptions):
         return value.words
     return value.to_dict() if isinstance(value, Settings) else os.path.relpath(value, root)
@@ -80,8 +80,8 @@ def _code() -> dict[str, str]:
 
 
 def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
-    """Return a digest of each file; what has kept its size and time is not read again."""
-    known = _read(root / DATA)
+    """Return a digest of each file; a file that has kept its size and time is not read again."""
+    before = _read(root / DATA)
     now: dict[str, list[Any]] = {}
     digests: dict[str, dict[str, str]] = {}
     for kind, files in datasets.items():
@@ -89,7 +89,7 @@ def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, d
         for name, file in files.items():
             status = file.stat()
             stamp, path = [status.st_size, status.st_mtime_ns], os.path.relpath(file, root)
-            old = known.get(path)
+            old = before.get(path)
             now[path] = old if old and old[:2] == stamp else [*stamp, _digest(file)]
             digests[kind][name] = now[path][2]
     write_files(root, {DATA: json.dumps(now) + "\n"})

@@ -36,7 +36,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Sum up what is there."""
+        """Sum up the values that are not NaN."""
         finite = [value for value in values if not np.isnan(value)]
         if not finite:
             return cls(np.nan, np.nan, np.nan, 0)
@@ -45,10 +45,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Results:
-    """All that an experiment has shown.
+    """The results of an experiment.
 
     Attributes:
-        study: what it is.
+        study: the plan on its data.
         states: how each arm has ended; one has failed as soon as its training has.
         scores: all scores tables below each other, with the arm's columns before.
         figures: one row a figure: the arm's columns, test, attribute, structure, measure, group, value.
@@ -164,7 +164,9 @@ def collect(root: Path, study: Study) -> Results:
                 reference = study.reference if main and study.reference in groups.names else None
                 parts = summarize(table, groups, reference=reference)
                 figures += [
-                    {**arm_columns, "test": test, "attribute": name, **row} for part in parts for row in _rows(part)
+                    {**arm_columns, "test": test, "attribute": name, **row}
+                    for part in parts
+                    for row in _rows(part)
                 ]
                 if main:
                     summaries[arm, test] = parts[0]
@@ -194,7 +196,7 @@ def _scores(root: Path, tests: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
-    """Return by how many percent the cascaded crops of a method differ in size, along x and y (Table S4)."""
+    """Return the percentage by which a method's cascaded crops differ in size, along x and y (Table S4)."""
     if results.boxes.empty:
         return None
     margin = 2 * results.study.plan.recipe.crop_margin
@@ -213,7 +215,7 @@ def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
 
 
 def fallbacks(results: Results, method: str) -> tuple[int, int]:
-    """Return in how many cases, of how many, the first network of a cascade found nothing; over all seeds."""
+    """Return the cases in which a cascade's first network found nothing, and all cases; over all seeds."""
     rows = _internal_boxes(results, method)
     return int(rows["found_y"].isna().sum()), len(rows)
 
@@ -249,11 +251,11 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
-    """Return the paper's findings, each with whether it shows here, seed by seed, and the means.
+    """Return the paper's findings, each with the seeds in which it shows here, and the means.
 
     Gaps of arms that have not learned are not judged, nor those of a seed in which one has not learned some
-    structure: what fails everybody has no gap. "in 2 of 3 seeds" means that it shows in two of the three in
-    which all of its arms have a result.
+    structure: a model that fails for every group has no gap. "in 2 of 3 seeds" means that it shows in two of
+    the three in which all of its arms have a result.
     """
     minority, reference = results.study.minority, results.study.reference
 
@@ -315,7 +317,7 @@ def findings(results: Results, test: str = "internal") -> list[tuple[str, str, s
 
 
 def significant(results: Results, key: str, test: str) -> str:
-    """Say in how many seeds the groups' Dice differ by p < 0.05."""
+    """Return the number of seeds in which the groups' Dice differ by p < 0.05, as text."""
     groups = [ALL] if len(results.groups(test)) == 2 else [results.study.minority]
     values = list(results.by_seed(key, P_VALUE, groups[0], test=test).values())
     return f"{sum(value < 0.05 for value in values)} of {len(values)}" if values else ""

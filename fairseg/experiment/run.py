@@ -93,7 +93,7 @@ def run_experiment(
             claim(root, (EXPERIMENT, DATA, SPLIT), "experiment")
             mixed = check_same_origin(root, data_files(plan), plan, mix=mix)
             _keep_split(root, study)
-        unused_notes = _notes_on_others(root, study)
+        unused_notes = _notes_on_unused(root, study)
         for note in unused_notes if progress else ():
             tqdm.write(f"fairseg: {note}", file=sys.stderr)
         run_tasks(
@@ -111,7 +111,7 @@ def run_experiment(
 
 
 def _keep_split(root: Path, study: Study) -> None:
-    """Write who trains and who is tested, or check that it is as it was."""
+    """Write the subjects of each part, or check that they are as they were."""
     for name, text in study.splits.items():
         file = root / name
         if file.name == SPLIT and file.exists() and file.read_text(encoding="utf-8") != text:
@@ -122,8 +122,8 @@ def _keep_split(root: Path, study: Study) -> None:
         write_files(file.parent, {file.name: text})
 
 
-def _notes_on_others(root: Path, study: Study) -> list[str]:
-    """Return a note on finished trainings in the folder that the report leaves out, for each reason why."""
+def _notes_on_unused(root: Path, study: Study) -> list[str]:
+    """Return a note on finished trainings in the folder that the report leaves out, one for each reason."""
     chosen = {name for one in CHOICES.values() for name in one.settings}
     of_an_arm = {*NOT_SHARED, "balance", "compile", *chosen}
     recipe = study.plan.recipe.to_dict()
@@ -141,7 +141,9 @@ def _notes_on_others(root: Path, study: Study) -> list[str]:
     notes = []
     if of_other_settings:
         verb = "is of other settings and does" if of_other_settings == 1 else "are of other settings and do"
-        notes.append(f"{counted(of_other_settings, 'finished training')} in this folder {verb} not count here.")
+        notes.append(
+            f"{counted(of_other_settings, 'finished training')} in this folder {verb} not count here."
+        )
     if of_other_arms:
         verb = "is of an arm or seed that was" if of_other_arms == 1 else "are of arms or seeds that were"
         notes.append(
@@ -152,7 +154,7 @@ def _notes_on_others(root: Path, study: Study) -> list[str]:
 
 
 def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
-    """Return a function that says in a line what a test has shown."""
+    """Return a function that sums up the result of a test in a line."""
     arms = {name: arm for arm, tasks in reversed(study.arms.items()) for name in tasks.tests}
 
     def describe(task: Task) -> str:
@@ -176,7 +178,7 @@ def _result_line(root: Path, study: Study) -> Callable[[Task], str]:
 
 
 def _notes(study: Study) -> list[str]:
-    """Return what a reader must know of the groups, a line each."""
+    """Return notes on the groups that a reader must know, a line each."""
     by, folds = study.plan.by, pd.concat(study.folds)
     tested = {test: groups.names for (test, name), groups in study.tested.items() if name == by}
     notes = []

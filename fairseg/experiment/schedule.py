@@ -1,4 +1,4 @@
-"""Do the tasks of an experiment: each when what it needs is done, as many at a time as the engine takes."""
+"""Do the tasks of an experiment: each once the tasks that it needs are done, in the slots of the engine."""
 
 import json
 import sys
@@ -34,9 +34,9 @@ def run_tasks(
 
     Args:
         root: folder of the experiment.
-        tasks: in the order to do them; what one needs stands before it.
+        tasks: in the order to do them; each after those that it needs.
         engine: where they run.
-        describe: says in a line what a task that is done has shown.
+        describe: sums up the result of a task in a line.
         arms: for each arm the tasks that end it, for the overview.
         progress: show the overview on stderr.
     """
@@ -80,9 +80,9 @@ def run_tasks(
 
 
 class Overview:
-    """The live overview: a line a result, and below them what is done, running and left.
+    """The live overview: a line a result, and below them the tasks that are done, running and left.
 
-    Where stderr is no terminal, the lines alone: what there is to do, and what begins and ends.
+    Where stderr is no terminal, it has lines alone: the tasks to do, and each begin and end.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Overview:
             row.close()
 
     def begin(self, root: Path) -> None:
-        """Say what there is to do, without a terminal."""
+        """Write how much there is to do, without a terminal."""
         if self.plain:
             tests = [task.is_test for task in self.tasks if self.states[task.name].status == "open"]
             todo = f"{tests.count(False)} trainings and {tests.count(True)} tests to do"
@@ -125,7 +125,7 @@ class Overview:
             )
 
     def start(self, task: Task) -> None:
-        """Say which task begins, without a terminal."""
+        """Write which task begins, without a terminal."""
         if self.plain:
             self._write(f"[{self._arms_done()}] started {task.name}")
 

@@ -1,4 +1,4 @@
-"""Who trains, who is held out and who is tested, the same in all arms of an experiment."""
+"""The subjects who train, are held out and are tested, the same in all arms of an experiment."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ def split_cohort(
     plan: Plan,
     fold: int = 0,
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Return who is in which part, and the cases to test on by folder of images.
+    """Return the part of each subject, and the cases to test on by folder of images.
 
     With folds, the subjects of one are tested; those of groups that do not train are left out of the others.
     """
@@ -64,7 +64,7 @@ def split_cohort(
 
 
 def fewer(split: pd.DataFrame, group: str, number: int, seed: int) -> pd.DataFrame:
-    """Return the split with this many training subjects of a group; fewer are some of those of more."""
+    """Return the split with this many training subjects of a group, nested: fewer are a part of more."""
     members = split.index[(split["group"] == group) & (split["part"] == TRAIN)].to_numpy()
     order = np.random.default_rng((seed, 7)).permutation(len(members))
     fewer = split.copy()
@@ -92,5 +92,5 @@ def members(cohort: pd.DataFrame, cases: Sequence[str], groups: Groups) -> pd.Da
 
 
 def _all_cases(subjects: npt.NDArray[Any], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Choose all cases of the subjects of whom some are chosen: nobody is in two parts."""
+    """Choose all cases of subjects with a chosen case, so that no subject is in two parts."""
     return np.isin(subjects, subjects[chosen])

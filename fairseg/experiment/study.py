@@ -1,4 +1,4 @@
-"""What an experiment consists of: a plan on its data, which arms, and the tasks that they need."""
+"""The parts of an experiment: a plan on its data, its arms, and the tasks that they need."""
 
 import hashlib
 import json
@@ -52,11 +52,11 @@ class Study:
     tested: dict[tuple[str, str], Groups] = field(default_factory=dict)
     arms: dict[Arm, ArmTasks] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)  # of all arms, each once, in the order to do them
-    other_folds: list[pd.DataFrame] = field(default_factory=list)  # who is in which part there
+    other_folds: list[pd.DataFrame] = field(default_factory=list)  # the splits of folds after the first
 
     @property
     def folds(self) -> list[pd.DataFrame]:
-        """Who is in which part, in each fold."""
+        """The split of each fold."""
         return [self.split, *self.other_folds]
 
 
@@ -90,12 +90,7 @@ def make_study(plan: Plan) -> Study:
     counts = {name: number for name, number in counts.items() if number}
     if len(counts) < 2:
         raise ValueError(f"at least two groups must train, got {', '.join(counts) or 'none'}")
-    reference = plan.reference or max(counts, key=lambda name: counts[name])
-    with suppress(ValueError):
-        reference = groups.name(groups.index(reference))  # attributes in any order
-    if reference not in counts:
-        hint = did_you_mean(reference, counts)
-        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}{hint}")
+    reference = _reference(plan, groups, counts)
     minority = min((name for name in counts if name != reference), key=lambda name: counts[name])
     levels = sorted({max(1, counts[minority] // 2**step) for step in range(4)})
     splits = {}
@@ -116,6 +111,23 @@ def make_study(plan: Plan) -> Study:
         raise ValueError(f"{plan.dataset}: at least two groups by {plan.by} must be tested, to compare them")
     study = Study(plan, reference, minority, counts, folds[0], splits, tested, other_folds=folds[1:])
     arms = plan_arms(plan.only, seeds=plan.seeds, sweep_seeds=plan.sweep_seeds, minority=levels)
+    _add_tasks(study, arms, sets)
+    return study
+
+
+def _reference(plan: Plan, groups: Groups, counts: Mapping[str, int]) -> str:
+    """Return the name of the reference group: the plan's, or the one with most training subjects."""
+    reference = plan.reference or max(counts, key=lambda name: counts[name])
+    with suppress(ValueError):
+        reference = groups.name(groups.index(reference))  # attributes in any order
+    if reference not in counts:
+        hint = did_you_mean(reference, counts)
+        raise ValueError(f"reference: {reference!r} is none of those that train, {', '.join(counts)}{hint}")
+    return reference
+
+
+def _add_tasks(study: Study, arms: Sequence[Arm], sets: Sequence[dict[str, Any]]) -> None:
+    """Add the arms to a study, with their tasks on the test sets of each fold, each task once."""
     tasks: dict[str, Task] = {}
     for arm in arms:
         of_arm = [task for fold, one in enumerate(sets) for task in _tasks_of(study, arm, one, fold)]
@@ -123,7 +135,6 @@ def make_study(plan: Plan) -> Study:
         tests = tuple(task.name for task in of_arm if task.is_test)
         study.arms[arm] = ArmTasks(tuple(task.name for task in of_arm if not task.is_test), tests)
     study.tasks.extend(tasks.values())
-    return study
 
 
 def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any], fold: int) -> list[Task]:
@@ -149,7 +160,7 @@ def _tasks_of(study: Study, arm: Arm, sets: dict[str, Any], fold: int) -> list[T
 def _tasks_by_group(
     study: Study, arm: Arm, sets: dict[str, Any], fold: int, use: Mapping[str, str]
 ) -> list[Task]:
-    """Return a training and a test for each group; who belongs to none is left to the shared network."""
+    """Return a training and a test for each group; subjects of none are left to the shared network."""
     recipe, factor = study.plan.recipe, study.plan.ce_factor
     tasks: list[Task] = []
 
@@ -166,7 +177,7 @@ def _tasks_by_group(
             file = _in_fold(study.plan, fold, f"splits/group-{number}.csv")
             study.splits[file] = csv_files.to_csv(only(split, group))
             add(arm.method, file, use, those)
-    if those := _cases_of(sets, study.plan, groups, rest=True):
+    if those := _cases_of(sets, study.plan, groups, inverted=True):
         add(CHOICES[arm.method].control, _in_fold(study.plan, fold, SPLIT), {}, those)
     return tasks
 
@@ -174,7 +185,7 @@ def _tasks_by_group(
 def _cases_of(
     sets: dict[str, Any], plan: Plan, names: Collection[str], *, inverted: bool = False
 ) -> dict[str, Any]:
-    """Return the test sets with the cases of the wanted groups alone, or with the rest of the cases."""
+    """Return the test sets with the cases of the named groups alone; inverted, with all other cases."""
     chosen = {}
     for test, test_set in sets.items():
         cohort = read_table(test_set)
@@ -287,7 +298,7 @@ def _external(plan: Plan, labels: Mapping[str, int], num_channels: int) -> dict[
 def _training(
     study: Study, method: str, settings: Settings, split: str, use: Mapping[str, str] | None = None
 ) -> Task:
-    """Return the task of a training; `use` says which other trainings it uses, and for what."""
+    """Return the task of a training; `use` has the trainings that it needs, by what it needs them for."""
     plain = settings.with_(device="auto", workers=None).to_dict()
     spec = {
         "kind": "train",

@@ -106,13 +106,13 @@ def scored_tables(results: Results) -> list[tuple[str, str, tuple[str, ...]]]:
 
     A table of its first arm alone stands only if no other has it.
     """
-    found: list[tuple[str, str, tuple[str, ...]]] = []
+    tables: list[tuple[str, str, tuple[str, ...]]] = []
     for title, test, keys in (*TABLES, *BEYOND_TABLES):
-        there = tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test))
-        elsewhere = {key for _, same, others in found if same == test for key in others}
-        if set(there) - ({keys[0]} & elsewhere):
-            found.append((title, test, there))
-    return found
+        scored = tuple(key for key in keys if results.by_seed(key, "Subjects", ALL, test=test))
+        in_tables = {key for _, same_test, before in tables if same_test == test for key in before}
+        if set(scored) - ({keys[0]} & in_tables):
+            tables.append((title, test, scored))
+    return tables
 
 
 def make_table(results: Results, judged: Judged) -> Table:
@@ -160,10 +160,10 @@ def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
 
 
 def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
-    """Return the gaps that a table shows: what each is called, and it over the seeds by key of an arm.
+    """Return the gaps that a table shows: name -> function of an arm's key that returns the gap over seeds.
 
-    Of more than two groups, the gap of the same two in every seed, and the largest of any, without its sign:
-    which group is farthest differs by seed, and signs would cancel.
+    With more than two groups, these are the gap of the same two in every seed, and the largest of any,
+    without its sign: the group that is farthest differs by seed, and signs would cancel.
     """
     if len(results.groups(test)) <= 2:
         return {GAP: lambda key: results.spread(key, GAP, ALL, test=test)}
@@ -178,14 +178,14 @@ def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
 
 
 def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
-    """Say of how many seeds a figure is, where some have none, such as a distance to what was missed."""
+    """Add the number of seeds that have the figure, where some have none, such as a distance to a miss."""
     if not 0 < spread.number < number:
         return cell
     return replace(cell, below=f"{cell.below}, {spread.number} of {number} seeds".removeprefix(", "))
 
 
 def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, list[list[Cell]]]:
-    """Return the counts of what has no score, over all seeds; none that is zero throughout."""
+    """Return the counts of cases without a score, over all seeds; none that is zero throughout."""
     rows = {}
     for measure in (name for name in _index(results, test) if kind_of(name) == "count"):
         sums = [
@@ -198,23 +198,23 @@ def _left_out(results: Results, test: str, keys: Sequence[str]) -> dict[str, lis
 
 
 def _index(results: Results, test: str) -> list[str]:
-    """Return all that a summary of a test set measures."""
+    """Return the names of all measures in the summaries of a test set."""
     summaries = [one for (_, name), one in results.summaries.items() if name == test]
     return list(dict.fromkeys(str(name) for one in summaries for name in one.table.index))
 
 
 def title_of(key: str) -> str:
-    """Return what the arm of a key is called."""
+    """Return the title of the arm of a key."""
     images, method = key.split("/")
     title = CHOICES[method].title
     return f"{title} ({images})" if images in ("crop", "cascade") else title
 
 
 def head_of(results: Results, key: str, test: str) -> str:
-    """Return what the arm of a key is called, and of how many seeds its figures are if some are missing."""
-    there = len(results.by_seed(key, "Subjects", ALL, test=test))
-    asked = sum(arm.key == key for arm in results.states)
-    seeds = "" if there >= asked else f", {there} of {asked} seeds"
+    """Return the title of an arm, with the number of seeds that have results if some are missing."""
+    scored = len(results.by_seed(key, "Subjects", ALL, test=test))
+    planned = sum(arm.key == key for arm in results.states)
+    seeds = "" if scored >= planned else f", {scored} of {planned} seeds"
     return title_of(key) + seeds + ("" if results.learned(key, test=test) else ", not learned")
 
 
@@ -225,7 +225,7 @@ def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
 
 
 def _best(spreads: Sequence[Sequence[Spread]]) -> set[tuple[int, int]]:
-    """Return where the highest mean of each column stands."""
+    """Return the row and column of the highest mean of each column."""
     means = np.array([[spread.mean for spread in part] for part in spreads])
     return {
         (int(np.nanargmax(means[:, column])), column)

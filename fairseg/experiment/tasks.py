@@ -91,14 +91,13 @@ def state_of(folder: Path) -> State:
 
 
 def open_task(root: Path, task: Task) -> State:
-    """Write down what a task is, unless it is done; one that failed is open again."""
+    """Write down a task, unless it is done; one that failed is open again."""
     folder = root / task.name
     state = state_of(folder)
     if state.status == "done":
         return state
-    spec = _with_paths(
-        task.spec, lambda path: os.path.relpath(path, root)
-    )  # the folders can be moved together
+    # Relative paths, so that the folders can be moved together.
+    spec = _with_paths(task.spec, lambda path: os.path.relpath(path, root))
     write_files(folder, {TASK: json.dumps(spec, indent=1) + "\n"})
     (folder / FAILED).unlink(missing_ok=True)
     return State("open")
@@ -107,7 +106,7 @@ def open_task(root: Path, task: Task) -> State:
 def run_task(root: Path, name: str, machine: Machine) -> None:
     """Do a task, unless it is done; wait for another process that does it.
 
-    It never raises but for interrupts: what went wrong stands in `failed.json`.
+    It raises nothing but interrupts: errors stand in `failed.json`.
     """
     folder = root / name
     with alone_in(folder, lock=LOCK, wait=True):  # the training in it has a lock of its own
@@ -127,7 +126,7 @@ def run_task(root: Path, name: str, machine: Machine) -> None:
 
 
 def _with_paths(spec: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """Return what to do with the paths to data changed: of a dataset, of tables, images and masks."""
+    """Return a task with the paths to its data changed: of a dataset, of tables, images and masks."""
     changed = dict(spec)
     for name in ("dataset", "table"):
         if name in changed:
@@ -188,7 +187,7 @@ def _scores_of_training_cases(root: Path, folder: Path, spec: dict[str, Any], ma
 
 
 def _check_whole(training: Path) -> None:
-    """See that a training's checkpoint is whole; else set it aside, so that the next run trains again.
+    """Check that a training's checkpoint is whole; else set it aside, so that the next run trains again.
 
     Raises:
         ValueError: it is not.
@@ -245,7 +244,7 @@ def _spacing(run: Path) -> Spacing | None:
 
 
 def _boxes(run: Path, out: Path, labels: str, test: str, cases: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the sizes of what the first network of a cascade found and of the reference, in pixels."""
+    """Return the sizes, in pixels, of what a cascade's first network found and of the reference."""
     plan = SlicePlan(**load_checkpoint(run / CHECKPOINT)["run"]["plan"])
     masks = find_masks(Path(labels), "labels")
     sizes = VoxelSizes.of(_spacing(run), cases.set_index("case"))
@@ -263,7 +262,7 @@ def _boxes(run: Path, out: Path, labels: str, test: str, cases: pd.DataFrame) ->
 def _evaluate(
     masks: Path, references: str | Path, cases: pd.DataFrame, labels: dict[str, int], **options: Any
 ) -> pd.DataFrame:
-    """Score the masks of a network, which may have found nothing of a label."""
+    """Score the masks of a network, which may lack a label."""
     return evaluate(masks, references, cases, labels=labels, prediction_labels=labels, **options)
 
 

@@ -1,4 +1,4 @@
-"""What an arm does beside another, seed by seed: the verdicts of `fairseg.compare` on the test subjects."""
+"""Verdicts on an arm beside its control, seed by seed: those of `fairseg.compare` on the test subjects."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from fairseg.io.sentences import counted
 from fairseg.report.compare.result import compare
 from fairseg.statistics.verdicts import Verdict
 
-# The gravest first: so they stand where seeds differ.
+# The gravest first: the order in which they are listed where seeds differ.
 _ORDER = (
     Verdict.FAILS,
     Verdict.HARM,
@@ -29,9 +29,9 @@ def verdicts_beside(
 ) -> dict[str, dict[int, Verdict]]:
     """Return key -> seed -> verdict beside the control of the same seed, where both have scores.
 
-    All arms of a seed are judged together, at one level. Seeds are judged by themselves: their networks are
-    others, and their subjects the same, so that no test may count them as more subjects. An arm that fails
-    only where its control does too is not judged, but for harm.
+    All arms of a seed are judged together, at one level. Each seed is judged by itself: it has other networks
+    and the same subjects, so that no test may count seeds as more subjects. An arm that fails only where its
+    control fails too is not judged, except for harm.
     """
     groups = results.study.tested.get((test, results.study.plan.by))
     verdicts: dict[str, dict[int, Verdict]] = {key: {} for key in keys if key != control}
