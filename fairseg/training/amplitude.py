@@ -1,7 +1,7 @@
 """Appearance from another image: mix the low frequencies of two amplitude spectra, keep the phase.
 
-What is bright and how contrast changes over the image goes over, where things are stays. Yang & Soatto (2020)
-swap the amplitudes, Xu et al. (2021) and, in segmentation across sites, Liu et al. (2021, FedDG) mix them.
+Brightness and slow changes of contrast are mixed, the position of structures stays. Yang & Soatto (2020) swap
+the amplitudes, Xu et al. (2021) and, in segmentation across sites, Liu et al. (2021, FedDG) mix them.
 """
 
 import numpy as np
@@ -24,8 +24,8 @@ def mix_amplitude(image: Floats, other: Floats, ratio: float) -> Floats:
     >>> mix_amplitude(image, other, 0.25)[0, 0]
     array([1.5, 1.5, 1.5, 1.5], dtype=float32)
     """
-    spectrum, theirs = np.fft.fft2(image), np.fft.fft2(other)
+    spectrum, other_spectrum = np.fft.fft2(image), np.fft.fft2(other)
     y, x = (np.abs(np.fft.fftfreq(length)) <= EXTENT for length in image.shape[1:])
     amplitude = np.abs(spectrum)
-    mixed = np.where(y[:, None] & x, (1.0 - ratio) * amplitude + ratio * np.abs(theirs), amplitude)
+    mixed = np.where(y[:, None] & x, (1.0 - ratio) * amplitude + ratio * np.abs(other_spectrum), amplitude)
     return np.fft.ifft2(mixed * np.exp(1j * np.angle(spectrum))).real.astype(np.float32)

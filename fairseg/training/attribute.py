@@ -14,14 +14,14 @@ from fairseg.training.settings import Settings
 
 
 class AttributeTerm(nn.Module):
-    """Adds the term of an attribute head on what the network has just had; nothing if none is asked for.
+    """Adds the term of an attribute head on the network's last batch; nothing where there is no head.
 
     Args:
-        network: what is trained; hooked until the end of a `with` block.
-        settings: they say whether there is a head, which layer it sees, and what it weighs.
+        network: that is trained; hooked until the end of a `with` block.
+        settings: whether there is a head, which layer it sees, and what it weighs.
         data: whose groups the head tells apart.
         processes: all of them average the head's gradients.
-        device: where the network is.
+        device: of the network.
 
     Raises:
         ValueError: there is one group only, or the network has no such layer.
@@ -60,7 +60,7 @@ class AttributeTerm(nn.Module):
         self._joint = (self.head if processes.world == 1 else DistributedDataParallel(self.head),)
 
     def forward(self, value: Tensor, groups: Tensor) -> Tensor:
-        """Return the loss of a batch, of which the network has just run, with the term."""
+        """Return the loss of the batch that the network has just seen, with the term."""
         if self.head is None:
             return value
         term: Tensor = self._joint[0](self.features.take(), groups)
@@ -68,16 +68,16 @@ class AttributeTerm(nn.Module):
         return value + self.weight * term
 
     def end_epoch(self) -> dict[str, Any]:
-        """Return the head's mean accuracy for each group in the epoch's batches that had it, for the log."""
+        """Return the head's mean accuracy for each group, over the batches that had it, for the log."""
         if self.head is None or self.head.names is None:
             return {}
         mean = torch.stack(self._accuracy).nanmean(dim=0).tolist()
         self._accuracy.clear()
-        known = {
+        accuracy = {
             name: None if math.isnan(value) else round(value, 6)
             for name, value in zip(self.head.names, mean, strict=True)
         }
-        return {"head_accuracy": known}
+        return {"head_accuracy": accuracy}
 
     def __enter__(self) -> "AttributeTerm":
         return self
@@ -88,7 +88,7 @@ class AttributeTerm(nn.Module):
 
 
 def _shares(settings: Settings, counts: list[int]) -> list[float]:
-    """Return numbers in proportion to how often each group is drawn, so that all weigh the same."""
+    """Return how often each group is drawn, up to a factor, so that the head weighs all groups alike."""
     if settings.sampler == "natural":
         return [float(count) for count in counts]
     even, total = settings.balance / len(counts), sum(counts)

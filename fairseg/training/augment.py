@@ -20,7 +20,7 @@ from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 
-MARGIN = 1.5  # what rotation and scaling can ask for beyond the patch, as a factor
+MARGIN = 1.5  # size of the region that rotation and scaling need, over that of the patch
 
 
 def make_augmentation(

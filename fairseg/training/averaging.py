@@ -20,8 +20,8 @@ class WeightAverage:
             averaged weights. Instance norm, as in the reference network, keeps none.
         share: of all steps that is averaged over; 0 for no average.
         total: number of all steps.
-        kind: "mean"; or "ema" for an exponential moving average over all steps, in which what is as old as
-            that share of them weighs 1/e. It begins faster: after n steps it keeps (1 + n)/(10 + n) at most.
+        kind: "mean"; or "ema" for an exponential moving average over all steps, in which weights as old as
+            that share of them count 1/e. It begins faster: after n steps it keeps (1 + n)/(10 + n) at most.
 
     Raises:
         ValueError: a norm keeps running statistics.
@@ -31,15 +31,15 @@ class WeightAverage:
         last = ceil(share * total)
 
         def fade(mean: Tensor, weight: Tensor, number: Tensor | int) -> Tensor:
-            kept = min(exp(-1.0 / last), (1 + int(number)) / (10 + int(number)))
-            return mean + (1.0 - kept) * (weight - mean)  # to the last bit where they are equal
+            decay = min(exp(-1.0 / last), (1 + int(number)) / (10 + int(number)))
+            return mean + (1.0 - decay) * (weight - mean)  # to the last bit where they are equal
 
         self.live, self.first = network, 0 if kind == "ema" else total - last
         self.averaged = AveragedModel(network, avg_fn=fade if kind == "ema" else None) if share else None
-        if share and (kept := [name for name, _ in network.named_buffers() if "running_" in name]):
+        if share and (running := [name for name, _ in network.named_buffers() if "running_" in name]):
             raise ValueError(
-                f"average: the network keeps running statistics ({kept[0]}), which are not those of averaged "
-                "weights: take norms without, or average 0"
+                f"average: the network keeps running statistics ({running[0]}), which are not those of "
+                "averaged weights: take norms without, or average 0"
             )
 
     def step(self, step: int) -> None:
@@ -50,8 +50,9 @@ class WeightAverage:
     @property
     def network(self) -> nn.Module:
         """The network to use: of the averaged weights, once there are any."""
-        begun = self.averaged is not None and int(self.averaged.n_averaged) > 0
-        return self.averaged.module if begun and self.averaged is not None else self.live
+        if self.averaged is None or not int(self.averaged.n_averaged):
+            return self.live
+        return self.averaged.module
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average so far."""

@@ -1,6 +1,6 @@
 """Draw the cases more often that a first network segments worst: just train twice (Liu et al. 2021).
 
-Needs no groups. The scores are of training cases, by a network that was trained on them for a short time.
+It needs no groups. The scores are of training cases, by a network that was trained on them for a short time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ from fairseg.training.checkpoint import case_code
 
 @dataclass(frozen=True)
 class CaseWeights:
-    """How much more often each training case is drawn, float64 (N,), and the names of those that are."""
+    """How often each training case is drawn, against the others."""
 
-    weight: npt.NDArray[np.float64]
-    upweighted: tuple[str, ...]
+    weight: npt.NDArray[np.float64]  # (N,)
+    upweighted: tuple[str, ...]  # names of the cases that are drawn more often
 
 
 def read_case_weights(
@@ -45,7 +45,7 @@ def read_case_weights(
         cases: names of the training cases, (N,).
         worst_share: above 0 and at most 1.
         upweight: 1 or more.
-        run: that is gone on with, as its checkpoint describes it.
+        run: that is resumed, as its checkpoint describes it.
 
     Raises:
         ValueError: the table is none of scores, or it lacks a training case; the message names it.
@@ -59,18 +59,18 @@ def read_case_weights(
     if without := sorted(set(cases) - set(means.index)):
         raise ValueError(f"weights: {scores} has no row of the training cases {listed(without)}")
     values = means.loc[list(cases)].to_numpy(dtype=np.float64)
-    known = np.sort(values[~np.isnan(values)])
-    if not known.size:
+    scored = np.sort(values[~np.isnan(values)])
+    if not scored.size:
         raise ValueError(f"weights: {scores} has no Dice of any training case")
-    worst = values <= known[ceil(worst_share * known.size) - 1]
+    worst = values <= scored[ceil(worst_share * scored.size) - 1]
     names = tuple(case for case, is_worst in zip(cases, worst, strict=True) if is_worst)
     return CaseWeights(np.where(worst, upweight, 1.0), names)
 
 
 def _weights_of(run: Mapping[str, Any], cases: Sequence[str], upweight: float) -> CaseWeights | None:
-    """Return the weights that a run has drawn its training cases by, from what its checkpoint says of it."""
-    often = run.get("upweighted")
-    if often is None:
+    """Return the weights by which a run has drawn its training cases, from the checkpoint's description."""
+    upweighted = run.get("upweighted")
+    if upweighted is None:
         return None
-    names = tuple(case for case in cases if case_code(case) in often)
+    names = tuple(case for case in cases if case_code(case) in upweighted)
     return CaseWeights(np.where(np.isin(cases, names), upweight, 1.0), names)

@@ -35,8 +35,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         with new_file(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **state}, file)
     except (OSError, RuntimeError, NotWritableError) as error:
-        kept = "the one before is kept" if path.exists() else "there is none before"
-        raise RuntimeError(f"checkpoint {path} could not be written, {kept}: {_reason(error)}") from error
+        note = "the one before is kept" if path.exists() else "there is none before"
+        raise RuntimeError(f"checkpoint {path} could not be written, {note}: {_reason(error)}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -69,22 +69,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def case_code(name: str) -> str:
     """Return a code for the name of a case: the same for the same name, so that runs can be compared.
 
-    Who guesses a name can see whether it was there. A code is its own code.
+    A reader who guesses a name can see whether it was there. A code is its own code.
     """
     return name if name.startswith("#") else "#" + blake2b(name.encode(), digest_size=8).hexdigest()
 
 
 def without_names(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run is for its checkpoint, which may be given away: with codes for the names of cases."""
+    """Return a run's description for its checkpoint, which may be given away: with codes for cases' names."""
     lists = {part: run.get(part) for part in ("train", "validation", "upweighted")}
     return {**run, **{part: names and [case_code(name) for name in names] for part, names in lists.items()}}
 
 
 def load_whole_run(path: Path) -> dict[str, Any]:
-    """Read a checkpoint that is to be used: as `load_checkpoint`, and all that is read of its run is there.
+    """Read a checkpoint as `load_checkpoint` does, and check the description of its run and its weights.
 
     Raises:
-        DamagedError, ValueError: as `load_checkpoint`; or a description or the weights are not there, or of
+        DamagedError, ValueError: as `load_checkpoint`; or a description or the weights are missing, or of
             another type.
     """
     state = load_checkpoint(path)
@@ -125,8 +125,8 @@ def _is_plan(value: Any) -> bool:
     spacing = value["spacing"]
     positive = isinstance(spacing, list | tuple) and len(spacing) == 2
     positive = positive and all(isinstance(mm, float) and 0 < mm < inf for mm in spacing)
-    known = value["axis"] in (0, 1, 2) and value.get("unit", "mm") in ("mm", "px")
-    return positive and known and _is_size(value["shape"])
+    valid = value["axis"] in (0, 1, 2) and value.get("unit", "mm") in ("mm", "px")
+    return positive and valid and _is_size(value["shape"])
 
 
 def _are_weights(value: Any) -> bool:
@@ -135,7 +135,7 @@ def _are_weights(value: Any) -> bool:
     return all(isinstance(one, Tensor) and bool(one.isfinite().all()) for one in value.values())
 
 
-# What a run says of itself, and whether a value can be that.
+# Parts of a run's description, and whether a value can be one.
 _RUN: dict[str, Callable[[Any], bool]] = {
     "groups": lambda value: isinstance(value, dict),
     "channels": lambda value: bool(value) and _are_texts(value),
@@ -150,9 +150,9 @@ _RUN: dict[str, Callable[[Any], bool]] = {
 
 
 def weights_to_use(state: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the weights that a run is used with: those that its rule has kept (`Settings.keep`)."""
-    kept = state.get("kept", state)
-    weights: Any = kept.get("network") if isinstance(kept, dict) else None
+    """Return the weights with which a run is used: those that its rule has kept (`Settings.keep`)."""
+    chosen = state.get("kept", state)
+    weights: Any = chosen.get("network") if isinstance(chosen, dict) else None
     return cast(dict[str, Tensor], weights)
 
 
@@ -190,7 +190,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the operating system said: torch's own errors on a full disk tell of positions."""
+    """Return the operating system's message: torch's own errors on a full disk only name positions."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,4 +1,4 @@
-"""What a training runs on: the cases of a dataset, their groups, and who is held out for validation."""
+"""The data of a training: the cases of a dataset, their groups, and the subjects held out for validation."""
 
 import hashlib
 import logging
@@ -41,10 +41,10 @@ class CaseSet:
 
 @dataclass(frozen=True)
 class ChosenCases:
-    """Which cases train and which are held out, as tables and headers tell: nothing is prepared yet."""
+    """The cases that train and that are held out, by tables and headers: nothing is prepared yet."""
 
     raw: RawDataset  # the dataset on disk, with these cases alone
-    plan: SlicePlan  # how they are to be prepared
+    plan: SlicePlan  # how to prepare them
     names: list[str]  # of the cases, (N,)
     subjects: list[str]  # (N,)
     groups: Groups  # those with a training subject
@@ -64,7 +64,7 @@ class ChosenCases:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that a training needs to know of its dataset."""
+    """The prepared dataset of a training."""
 
     raw: RawDataset  # the dataset on disk
     plan: SlicePlan  # how its cases were prepared
@@ -76,7 +76,7 @@ class TrainingData:
 
     @property
     def digest(self) -> str:
-        """What the prepared cases hold, as a short text."""
+        """A digest of the prepared cases."""
         cases = [*self.train.cases, *self.validation.cases]
         text = " ".join(f"{case.name}:{case.digest}" for case in cases)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -107,10 +107,10 @@ def sided(names: Iterable[str]) -> list[tuple[str, str]]:
     for name in names:
         words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
         for side in ("left", "right"):
-            rest = tuple(word for word in words if word not in (side, side[0]))
-            if len(rest) < len(words):
-                sides.setdefault(rest, {})[side] = name
-    return [(found["left"], found["right"]) for found in sides.values() if len(found) == 2]
+            stem = tuple(word for word in words if word not in (side, side[0]))
+            if len(stem) < len(words):
+                sides.setdefault(stem, {})[side] = name
+    return [(pair["left"], pair["right"]) for pair in sides.values() if len(pair) == 2]
 
 
 def load_data(
@@ -137,7 +137,7 @@ def choose_cases(
     table: str | Path | pd.DataFrame | None = None,
     split: str | Path | Mapping[str, str] | None = None,
 ) -> ChosenCases:
-    """Read who is in a dataset and split it; nothing is written.
+    """Read the subjects of a dataset and split them; nothing is written.
 
     Cases without a row in the table are of unknown group. Groups are those that have a subject
     to train on; rows of other cases, such as those to test on, are left out.
@@ -175,7 +175,11 @@ def choose_cases(
         logger.warning(
             "%s not in %s, so of unknown group: %s", counted(len(without), "case"), file, listed(without)
         )
-    if split is not None:
+    if split is None:
+        groups, ids = _grouped(rows, rows, settings)
+        subjects = rows["subject"].tolist()
+        held_out = split_subjects(subjects, ids, settings.validation, seed=settings.split_seed)
+    else:
         codes = rows["case"].map(case_code)
         parts = codes.map(split) if isinstance(split, Mapping) else rows["subject"].map(read_split(split))
         rows = rows.assign(part=parts)
@@ -184,15 +188,10 @@ def choose_cases(
         if held_out.all():
             raise ValueError(f"{split}: no subject of {raw.folder} has the part train")
         raw = raw.only(rows["case"].tolist())
-    grouped = rows if split is None else rows[~held_out]
-    groups, ids = _grouped(grouped, rows, settings)
+        groups, ids = _grouped(rows[~held_out], rows, settings)
     groups.warn_of_levels()
-    if split is None:
-        held_out = split_subjects(
-            rows["subject"].tolist(), ids, settings.validation, seed=settings.split_seed
-        )
     if lost := [name for group, name in enumerate(groups.names) if not (ids[~held_out] == group).any()]:
-        # Of subjects in several groups, the first case says where they are held out.
+        # Subjects in several groups are held out with the group of their first case.
         logger.warning("%s: all subjects are held out, so the network knows no such group", ", ".join(lost))
         groups, ids = _grouped(rows[~held_out], rows, settings)
     for group, name in enumerate(groups.names):
@@ -206,7 +205,7 @@ def choose_cases(
 
 
 def _table_of(raw: RawDataset, settings: Settings) -> Path | pd.DataFrame:
-    """Return the table of a dataset's cases; a dataset without one will do where nobody asks for groups."""
+    """Return the table of a dataset's cases; without groups to train by, a dataset needs none."""
     file = raw.folder / "groups.csv"
     if settings.by or file.exists():
         return file
@@ -222,12 +221,12 @@ def parts_of(run: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _grouped(
-    known: pd.DataFrame, rows: pd.DataFrame, settings: Settings
+    grouped: pd.DataFrame, rows: pd.DataFrame, settings: Settings
 ) -> tuple[Groups, npt.NDArray[np.int64]]:
     """Return the groups of some rows and the ids of all; without attributes all subjects are one group."""
     if not settings.by:
         return Groups(["all"]), np.zeros(len(rows), dtype=np.int64)
-    groups = Groups.from_table(known, by=settings.by, bins=settings.bins)
+    groups = Groups.from_table(grouped, by=settings.by, bins=settings.bins)
     return groups, groups.encode(rows)
 
 
@@ -255,8 +254,8 @@ def prepare_cases(
     data = TrainingData(raw, plan, groups, train, validation, view, patch_size)
     if empty := [name for name, count in zip(groups.names, data.counts, strict=True) if not count]:
         raise ValueError(f"{raw.folder / 'labelsTr'}: all voxels to train on are ignored in {listed(empty)}")
-    shown = {value for case in train.cases for value in case.slices}
-    absent = [name for name, codes in raw.structures.items() if not shown.intersection(codes)]
+    values = {value for case in train.cases for value in case.slices}
+    absent = [name for name, codes in raw.structures.items() if not values.intersection(codes)]
     if len(absent) == len(raw.structures):
         raise ValueError(f"{raw.folder / 'labelsTr'}: no mask to train on has a label, all are background")
     if absent:
@@ -284,7 +283,7 @@ def _view(cases: list[Case], settings: Settings) -> View:
 
 
 def fit_patch_size(settings: Settings, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the patch size of the settings, or else that of a slice, fit for the network.
+    """Return the patch size of the settings, or else the size of a slice that fits the network.
 
     Raises:
         ValueError: that of the settings fits no network.

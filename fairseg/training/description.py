@@ -1,4 +1,4 @@
-"""What a run is, in plain values, and whether a run that is gone on with is the same one."""
+"""The description of a run, in plain values, and the check that a resumed run is the same."""
 
 import logging
 from dataclasses import asdict
@@ -25,7 +25,7 @@ def describe(
     *,
     split: bool = False,
 ) -> dict[str, Any]:
-    """Return what a run is, in plain values: enough to predict with it, and to tell it from another."""
+    """Return the description of a run: enough to predict with it, and to tell it from another."""
     return {
         "fairseg": __version__,
         "threads": torch.get_num_threads(),  # one and two round differently, so that weights differ
@@ -50,7 +50,7 @@ def describe(
 
 
 def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, resume: bool) -> None:
-    """Raise a ValueError unless a run may be gone on with, with these settings; it may get more epochs."""
+    """Raise a ValueError unless a run may be resumed with these settings; it may get more epochs."""
     if not resume:
         raise ValueError(f"{out} holds a run already: resume it, or choose another folder")
     before, now = Settings.from_dict(run["settings"]).to_dict(), settings.to_dict()
@@ -66,9 +66,9 @@ def check_same_settings(run: dict[str, Any], settings: Settings, out: Path, *, r
 
 
 def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    """Raise a ValueError unless a run was of the same data, and began with the same weights.
+    """Raise a ValueError unless a run had the same data, and began with the same weights.
 
-    Another number of threads is noted: the run goes on, and is not bit for bit the one that was begun.
+    Another number of threads is logged: the run goes on, but not bit for bit as it was begun.
     """
     if before.get("threads", now["threads"]) != now["threads"]:
         logger.warning(
@@ -76,11 +76,16 @@ def check_same_data(before: dict[str, Any], now: dict[str, Any], out: Path) -> N
             counted(before["threads"], "thread"),
             now["threads"],
         )
-    for name, what in (("init", "began with other weights"), ("upweighted", "drew other cases more often")):
+    for name, difference in (
+        ("init", "began with other weights"),
+        ("upweighted", "drew other cases more often"),
+    ):
         if before.get(name) != now[name]:
-            raise ValueError(f"the run in {out} {what}: resume it as it was begun, or choose another folder")
+            raise ValueError(
+                f"the run in {out} {difference}: resume it as it was begun, or choose another folder"
+            )
     same = ("train", "validation", "group_slices", "labels", "regions_class_order", "channels", "plan")
-    before["plan"].setdefault("unit", "mm")  # runs from before it was told
+    before["plan"].setdefault("unit", "mm")  # older runs did not state it
     for name in (*same, "patch_size", "data"):
         if before.get(name) != now[name]:
             raise ValueError(

@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from fairseg.training.data import TrainingData
 from fairseg.training.ranks import ProcessGroup
 
-_GPU_INTERVAL = 25  # steps between two looks on a GPU, which would have to wait for a look at each loss
+_GPU_INTERVAL = 25  # steps between two checks on a GPU, which waits for each check
 
 
 class FiniteCheck:
-    """Looks at the loss and the gradient of each step, on a GPU some steps later, and averages the losses.
+    """Checks the loss and the gradient of each step, on a GPU some steps later, and averages the losses.
 
     Args:
         data: whose training cases the batches hold.
         processes: whose joint batches they are; the loss is that of the joint batch, so all stop together.
         device: of the losses.
-        scaled: gradients are scaled for float16; one that is not finite is then skipped and no fault.
+        scaled: gradients are scaled for float16; one that is not finite is then skipped and is no error.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class FiniteCheck:
     def step(self, number: int, loss: Tensor, norm: Tensor, cases: Tensor, samples: Tensor) -> None:
         """Take a step's number, its loss, the norm of its gradient, and the cases of the batch.
 
-        `samples` are those of each group, (G,), that the loss is of.
+        `samples` are the numbers of samples of each group, (G,), in the loss.
 
         Raises:
             RuntimeError: one is not finite; the message names the step, and the cases with their groups.

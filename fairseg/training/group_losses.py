@@ -16,9 +16,9 @@ from fairseg.training.ranks import ProcessGroup
 class GroupLosses:
     """Means over the steps of an epoch: of each group's loss, and of its weight.
 
-    Of an objective that knows no groups (ERM), the loss of each is measured beside it, and its weight is its
-    share of the batch. Of several processes, the losses of a pooled base are averaged over their parts of the
-    batch. A step without a group does not count in the mean of its loss, a step without any in no mean.
+    Beside an objective that knows no groups (ERM), the loss of each is measured by itself, and its weight is
+    its share of the batch. In several processes, the losses of a pooled base are averaged over their parts of
+    the batch. A step without a group does not count in the mean of its loss, a step without any in no mean.
 
     Args:
         loss: the objective.
@@ -37,13 +37,12 @@ class GroupLosses:
 
     @torch.no_grad()
     def step(self, outputs: Any, target: Tensor, groups: Tensor) -> None:
-        """Take what the objective was just taken of; see `loss_of`."""
+        """Take the arguments of the objective; see `loss_of`."""
         if self.beside is not None:
             loss_of(self.beside, outputs, target, groups)
-        at = self.beside or self.loss
-        self._steps.append(
-            torch.stack([precise(part) for part in (at.group_loss, at.group_count, at.group_weight)])
-        )
+        loss = self.beside or self.loss
+        parts = loss.group_loss, loss.group_count, loss.group_weight
+        self._steps.append(torch.stack([precise(part) for part in parts]))
 
     def end_epoch(self) -> dict[str, dict[str, float | None]]:
         """Return `group_loss` and `group_weight`, name -> value; no loss of a group that was in no batch."""

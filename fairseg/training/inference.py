@@ -15,7 +15,7 @@ from fairseg.metrics import by_group, dice
 from fairseg.metrics.masks import Structures, structure_values
 from fairseg.training.prepare import Case
 from fairseg.training.ranks import ProcessGroup
-from fairseg.training.regions import shown, with_background
+from fairseg.training.regions import label_map, with_background
 from fairseg.training.slices import View
 
 
@@ -32,7 +32,7 @@ class Predictor:
         device: where the network is.
         autocast: type of the forward pass; `None` for float32.
         batch_size: tiles at a time.
-        order: of regions, see `shown`: their logits (B, L, *S) get background as a first channel.
+        order: of regions, see `label_map`: their logits (B, L, *S) get background as a first channel.
     """
 
     def __init__(
@@ -85,17 +85,17 @@ def validate(
 ) -> npt.NDArray[np.float64]:
     """Return the Dice of each case and structure, float64 (N, L), in the form that training sees.
 
-    NaN where neither mask has the structure; pixels that the reference ignores count for nothing. Of regions,
-    `order` says how they are painted (see `shown`). Each process looks at its part of the cases, and all get
-    all scores.
+    It is NaN where neither mask has the structure; pixels that the reference ignores do not count. With
+    regions, `order` is how they are painted (see `label_map`). Each process scores its part of the cases, and
+    all get all scores.
     """
-    own = {}
+    own_scores = {}
     for position in processes.part_of(list(range(len(cases)))):
         image = torch.from_numpy(np.array(view.image(cases[position]).swapaxes(0, 1)))
-        mask = shown(predictor(image), order).cpu().numpy()
-        own[position] = dice(mask, np.asarray(view.mask(cases[position])), structures, ignore=ignored)
+        mask = label_map(predictor(image), order).cpu().numpy()
+        own_scores[position] = dice(mask, np.asarray(view.mask(cases[position])), structures, ignore=ignored)
     scores = np.full((len(cases), len(structure_values(structures))), np.nan)
-    for part in processes.gather(own):
+    for part in processes.gather(own_scores):
         for position, values in part.items():
             scores[position] = values
     return scores

@@ -1,4 +1,4 @@
-"""What a training leaves to read: a bar, a line an epoch, TensorBoard if it is there, curves at the end."""
+"""The log of a training: a bar, a line an epoch, TensorBoard if it is there, curves at the end."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ class TrainingLogger:
 
     Args:
         folder: of the run; `None` for a process of several that is not the first: it writes nothing.
-        lines: of the epochs that are done; what an interrupted run wrote beyond them is dropped.
+        lines: of the epochs that are done; lines that an interrupted run wrote beyond them are dropped.
         total: steps of the whole run.
         progress: show a bar on stderr, or a line an epoch if that is no terminal.
 
@@ -42,7 +42,7 @@ class TrainingLogger:
         self.shown = progress and folder is not None
         self.total, self.done = total, self.lines[-1]["step"] if self.lines else 0
         self._steps, self._began = 0, time.monotonic()
-        self._said = self._began
+        self._reported = self._began
         self.bar = tqdm(
             total=total, initial=self.done, desc="training", unit="step", disable=None if self.shown else True
         )
@@ -51,9 +51,7 @@ class TrainingLogger:
         if folder is None:
             return
         self._lock.enter_context(alone_in(folder))
-        for unfinished in folder.glob(
-            ".*.part-*"
-        ):  # of a run that was killed; the lock says that none is left
+        for unfinished in folder.glob(".*.part-*"):  # of a run that was killed: the lock is ours
             unfinished.unlink()
         self._write_lines(folder)
         with suppress(ImportError):  # only where TensorBoard is installed
@@ -61,7 +59,7 @@ class TrainingLogger:
             self.board = writer(str(folder / "tensorboard"), purge_step=len(self.lines) + 1)
 
     def write_description(self, run: dict[str, Any]) -> None:
-        """Write what the run is, and say it where progress is shown."""
+        """Write the description of the run, and show its numbers where progress is shown."""
         if self.shown:
             slices, subjects = (
                 ", ".join(f"{name} {number}" for name, number in run[key].items())
@@ -78,15 +76,15 @@ class TrainingLogger:
         write_files(folder, {LOG: "".join(json.dumps(line) + "\n" for line in self.lines)})
 
     def step(self) -> None:
-        """Count a step on the bar; where that is no terminal, say every minute how far it is."""
+        """Count a step on the bar; where that is no terminal, write a line every minute."""
         self.bar.update()
         self._steps += 1
         now = time.monotonic()
-        if self.shown and self.bar.disable and now - self._said > _MINUTE:
-            self._said = now
+        if self.shown and self.bar.disable and now - self._reported > _MINUTE:
+            self._reported = now
             step = self.done + self._steps
-            left = (self.total - step) * (now - self._began) / self._steps / _MINUTE
-            tqdm.write(f"step {step} of {self.total}, about {max(1, round(left))} min left", sys.stderr)
+            minutes = (self.total - step) * (now - self._began) / self._steps / _MINUTE
+            tqdm.write(f"step {step} of {self.total}, about {max(1, round(minutes))} min left", sys.stderr)
 
     def epoch(self, line: dict[str, Any]) -> None:
         """Log an epoch."""
@@ -107,7 +105,7 @@ class TrainingLogger:
                 self.board.add_scalar(f"dice/{name}", value, line["epoch"])
 
     def draw(self, names: Sequence[str]) -> None:
-        """Draw the curves of what was logged, a line for each of these groups."""
+        """Draw the curves of the logged epochs, a line for each of these groups."""
         if self.lines and self.folder is not None:
             write_files(self.folder, {CURVES: draw_curves(self.lines, names)})
 

@@ -1,6 +1,6 @@
 """The training loop, from top to bottom: data, network, loss, then epochs of steps, validation by group.
 
-Everything before the loop is made by functions that say what they make; the loop itself is all here.
+Functions named after their results make everything before the loop; the loop itself is all here.
 """
 
 import logging
@@ -113,13 +113,13 @@ def train(
         check_same_settings(saved["run"], settings, out, resume=resume)
     elif settings.freeze != "none" and init is None and network is None:
         raise ValueError("freeze keeps what a network has learned, so it needs init")
-    before = {} if saved is None else saved["run"]  # of which what is not given again is kept
-    # What can be judged before anything is written: who is there, which groups, who is held out.
+    before = {} if saved is None else saved["run"]  # arguments that are not given again stay as they were
+    # Checks that need no file written: the subjects, their groups, and those held out.
     chosen = choose_cases(dataset, settings, table=table, split=split or parts_of(before))
     start = read_start(init, chosen, settings, network)
-    drawn = chosen.names_of(held_out=False)
+    names = chosen.names_of(held_out=False)
     share, upweight = settings.worst_share, settings.upweight
-    often = read_case_weights(weights, drawn, worst_share=share, upweight=upweight, run=before)
+    case_weights = read_case_weights(weights, names, worst_share=share, upweight=upweight, run=before)
     device = pick_device(settings.device)
     with ExitStack() as begun:
         if processes.is_first:
@@ -130,9 +130,11 @@ def train(
             read = (dataset, None if isinstance(table, pd.DataFrame) else table, split, init, weights)
             with reading(*read, overwrite=saved is not None):
                 claim(out, (CHECKPOINT, RUN, LOG, CURVES), "run")
-        with processes.first_alone():  # it prepares what the others then find
+        with processes.first_alone():  # it prepares the cases, and the others find them
             data = prepare_cases(chosen, settings, Path(prepared or out / "prepared"), progress=progress)
-        run = describe(settings, data, start, often, split=split is not None or bool(before.get("split")))
+        run = describe(
+            settings, data, start, case_weights, split=split is not None or bool(before.get("split"))
+        )
         if saved is not None:
             run["init"] = before.get("init") if init is None else run["init"]
             check_same_data(without_names(saved["run"]), without_names(run), out)
@@ -153,7 +155,7 @@ def train(
             settings,
             slices.group,
             [data.train.subjects[case] for case in slices.case],
-            None if often is None else often.weight[slices.case],
+            None if case_weights is None else case_weights.weight[slices.case],
         )
         workers = pick_workers(settings.workers, device)
         loader = DataLoader(
@@ -219,8 +221,8 @@ def train(
             set_training(network)
             steps_before = epoch * settings.steps
             for step, (*batch, case) in enumerate(loader, start=steps_before):
-                done = (steps_before if settings.schedule == "epoch" else step) / total
-                rate = settings.learning_rate * (1.0 - done) ** settings.poly_power
+                fraction = (steps_before if settings.schedule == "epoch" else step) / total
+                rate = settings.learning_rate * (1.0 - fraction) ** settings.poly_power
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
                 image, target, group = (part.to(device, non_blocking=True) for part in batch)
@@ -290,11 +292,11 @@ def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dic
 
     validation = data.validation
     overall, by_label = dice_by_group(scores, validation.subjects, validation.groups, len(data.groups))
-    known = overall[~np.isnan(overall)]
+    finite = overall[~np.isnan(overall)]
     return {
         "dice": by_name(overall),
         "dice_by_label": dict(zip(data.raw.structures, map(by_name, by_label.T), strict=True)),
-        "gap": _rounded(fairness_gap(known)) if known.size > 1 else None,
+        "gap": _rounded(fairness_gap(finite)) if finite.size > 1 else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a training runs on: the device, the precision, the processes that load."""
+"""The machine of a training: the device, the precision, the processes that load."""
 
 import torch
 
@@ -7,7 +7,7 @@ from fairseg.training.ranks import local_gpu
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a GPU if there is one, of several processes each its own.
+    """Return the device of a name; "auto" is a GPU if there is one, another for each of several processes.
 
     Apple's GPUs ("mps") have to be asked for.
     """
@@ -29,7 +29,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """Return the type of the forward pass, `None` for float32: what it is without autocast."""
+    """Return the type of the forward pass, `None` for float32, the type without autocast."""
     if name == "auto":
         if device.type != "cuda":
             return None
@@ -38,7 +38,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
 
 
 def pick_workers(workers: int | None, device: torch.device) -> int:
-    """Return how many processes load and augment; by default none beside a CPU that trains."""
+    """Return the number of processes that load and augment; by default none on a CPU."""
     if workers is not None:
         return workers
     return min(8, max(1, cores() - 1)) if device.type == "cuda" else 0

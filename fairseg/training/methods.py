@@ -1,4 +1,4 @@
-"""The methods: which objectives there are, on which losses of a sample, with which sampler.
+"""The methods: objectives of the groups, losses of a sample, and samplers.
 
 Explicit tables in one place. A sampler and a loss are chosen independently, and every objective takes every
 base, so a difference between two methods can be told from one between two losses.
@@ -119,8 +119,8 @@ def make_sampler(
     """Return the sampler that the settings name; it draws subjects evenly, and then a sample of each.
 
     By `weights` (N,) samples are drawn more often within their group. The natural sampler knows no groups: it
-    draws everybody alike, those of unknown group too. It makes the joint batches of all processes; each then
-    takes its part (`NumberedBatches`).
+    draws all subjects alike, those of unknown group too. It makes the joint batches of all processes; each
+    then takes its part (`NumberedBatches`).
     """
     everyone = [0] * len(list(subjects)) if settings.sampler == "natural" else groups  # type: ignore[arg-type]
     return GroupBatchSampler(
@@ -138,12 +138,13 @@ def make_sampler(
 
 def loss_of(loss: GroupLoss, outputs: Any, target: Tensor, groups: Tensor) -> Tensor:
     """Return the loss of a network's output, or of its outputs at several scales, in float32 at least."""
-    value: Tensor
+    objective: Any = loss
     if isinstance(outputs, Tensor):
-        value = loss(_at_least_float32(outputs), target, groups)
+        outputs = _at_least_float32(outputs)
     else:
-        deep = DeepSupervision(loss, scale_weights(len(outputs)))
-        value = deep([_at_least_float32(output) for output in outputs], target, groups)
+        objective = DeepSupervision(loss, scale_weights(len(outputs)))
+        outputs = [_at_least_float32(output) for output in outputs]
+    value: Tensor = objective(outputs, target, groups)
     return value
 
 

@@ -16,15 +16,15 @@ _LEAST_STAGES = 3
 class UNet(DynUNet):  # type: ignore[misc, unused-ignore]
     """A U-Net with instance norm, leaky ReLU and deep supervision.
 
-    MONAI's own enlarges the outputs of all stages to full resolution before the loss. This one returns
-    them as they are, as nnU-Net does, from full resolution down, in training mode; in eval mode the first.
+    MONAI's network enlarges the outputs of all stages to full resolution before the loss. In training mode,
+    this one returns them as they are, from full resolution down, as nnU-Net does; in eval mode the first.
     """
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return logits (B, K, *S); in training mode with deep supervision a list of them."""
         out: Tensor = self.output_block(self.skip_layers(image))
         heads = list(self.heads)
-        self.heads[:] = [head.detach() for head in heads]  # with their graph, nobody could copy the network
+        self.heads[:] = [head.detach() for head in heads]  # with their graph, the network cannot be copied
         return [out, *heads] if self.training and self.deep_supervision else out
 
     def encoder(self) -> list[nn.Module]:
@@ -118,7 +118,7 @@ def check_weights(run: dict[str, Any], settings: Settings, weights: dict[str, Te
 
 
 def divisor(patch_size: Sequence[int]) -> tuple[int, ...]:
-    """Return what the size of an image must be a multiple of, along each axis.
+    """Return the number of which the size of an image must be a multiple, along each axis.
 
     >>> divisor((80, 20))
     (8, 4)

@@ -53,7 +53,7 @@ _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")  # of masks that are wri
 
 @dataclass
 class TrainedRun:
-    """A trained network with what is needed to use it."""
+    """A trained network, ready to use."""
 
     about: dict[str, Any]  # as in run.json
     plan: SlicePlan  # the form that its images have
@@ -61,10 +61,10 @@ class TrainedRun:
     crop_size: tuple[int, int] | None  # of a network that was trained on crops, or `None`
 
     def box_around(self, mask: Labels) -> tuple[Box, Box | None]:
-        """Return the crop around a reference mask (Z, y, x), as in training, and the box of what it holds."""
+        """Return the crop around a reference mask (Z, y, x), as in training, and the box of its labels."""
         assert self.crop_size is not None
-        found = foreground_box(mask)
-        return (found or Box((0, 0), mask.shape[1:])).resized(self.crop_size), found
+        organ = foreground_box(mask)
+        return (organ or Box((0, 0), mask.shape[1:])).resized(self.crop_size), organ
 
     @property
     def spacing(self) -> Spacing | None:
@@ -77,22 +77,22 @@ class TrainedRun:
         named = self.about["settings"].get("standardize", "crop")
         return None if named == "image" else named
 
-    def segment(self, slices: Tensor, box: Box | None = None, found: Box | None = None) -> Tensor:
+    def segment(self, slices: Tensor, box: Box | None = None, organ: Box | None = None) -> Tensor:
         """Return the logits (Z, K, y, x) of a case's slices (Z, C, y, x), or from their crop alone.
 
         Args:
             slices: of a case.
             box: the crop.
-            found: around the organ; None where nothing was found.
+            organ: the box of the organ; None where nothing was found.
         """
         if box is None:
             return self.predictor(slices)
-        boxes, organs = [box] * len(slices), [found] * len(slices)
+        boxes, organs = [box] * len(slices), [organ] * len(slices)
 
         def segment(crops: Tensor) -> Tensor:
             if self.standardize is not None:
-                own = relative(organs, boxes) if self.standardize == "organ" else None
-                crops = standardized(crops, together=True, organs=own)
+                relative_organs = relative(organs, boxes) if self.standardize == "organ" else None
+                crops = standardized(crops, together=True, organs=relative_organs)
             return self.predictor(crops)
 
         return segment_crops(segment, slices, boxes)
@@ -111,7 +111,9 @@ def load_run(
     settings, plan = Settings.from_dict(about["settings"]), SlicePlan(**about["plan"])
     chosen, weights = pick_device(device), weights_to_use(saved)
     if network is None:
-        check_weights(about, settings, weights, str(folder))  # before memory is taken for what it claims
+        check_weights(
+            about, settings, weights, str(folder)
+        )  # before a network of the stated size takes memory
         network = reference_network(about, settings)
     load_weights(network, weights, str(folder))
     autocast = pick_precision(settings.precision, chosen)
@@ -184,18 +186,20 @@ def predict(
     if cropped != (cascade is not None or references is not None) or None not in (cascade, references):
         needs = "needs cascade or references, one of them" if cropped else "sees whole images: no cascade"
         raise ValueError(f"{run} was trained on {about['settings']['crop']} crops, so it {needs}")
-    own = Settings.from_dict(about["settings"]).spacing if spacing is None else spacing
-    given = _cases(images, cases, references, len(about["channels"]), own, table)
+    spacing_used = Settings.from_dict(about["settings"]).spacing if spacing is None else spacing
+    case_files = _cases(images, cases, references, len(about["channels"]), spacing_used, table)
     folder = Path(out)
     with reading(run, cascade, images, references, None if isinstance(table, pd.DataFrame) else table):
-        written = [_mask_name(name, files) for name, files, *_ in given]
+        written = [_mask_name(name, files) for name, files, *_ in case_files]
         check_writable(folder, [*written, *([BOXES] if cropped else [])], MASKS)
     loaded = load()
-    checks = run_all(partial(_check_case, plan=loaded[0].plan), given, workers)
-    bar = tqdm(checks, desc="checking", total=len(given), unit="case", disable=None if progress else True)
-    apart = [note for notes in bar for note in notes]  # of all of them before the first is segmented
-    share = -(-len(given) // max(workers, 1))
-    jobs = [(given[start : start + share],) for start in range(0, len(given), share)]
+    checks = run_all(partial(_check_case, plan=loaded[0].plan), case_files, workers)
+    bar = tqdm(
+        checks, desc="checking", total=len(case_files), unit="case", disable=None if progress else True
+    )
+    grid_notes = [note for notes in bar for note in notes]  # of all of them before the first is segmented
+    share = -(-len(case_files) // max(workers, 1))
+    jobs = [(case_files[start : start + share],) for start in range(0, len(case_files), share)]
     alone = len(jobs) == 1
     predict_part = partial(
         _predict_cases,
@@ -207,8 +211,8 @@ def predict(
     folder.mkdir(parents=True, exist_ok=True)
     results = list(run_all(predict_part, jobs, workers))
     settle_manifest(folder)
-    log_messages(Counter([*apart, *(message for _, messages in results for message in messages)]))
-    total: dict[str, Any] = {"cases": len(given)}
+    log_messages(Counter([*grid_notes, *(message for _, messages in results for message in messages)]))
+    total: dict[str, Any] = {"cases": len(case_files)}
     if cropped:
         boxes = {name: box for part, _ in results for name, box in part.items()}
         write_files(folder, {BOXES: json.dumps(boxes, indent=1) + "\n"}, MASKS)
@@ -224,7 +228,7 @@ def _cases(
     spacing: Spacing | None,
     table: str | Path | pd.DataFrame | None,
 ) -> list[_Case]:
-    """Return what is to be segmented, in the order of the names.
+    """Return the cases to segment, in the order of their names.
 
     Raises:
         ValueError: a case has no image or no reference, or its pixel size is not known.
@@ -289,7 +293,7 @@ def _load_networks(
     device: str,
     networks: tuple[nn.Module | None, nn.Module | None],
 ) -> tuple[TrainedRun, Cascade | None]:
-    """Load the run that segments; and both as one, where another says where to look."""
+    """Load the run that segments; and the cascade of both, where another says where to look."""
     second = load_run(run, mirror=mirror, device=device, network=networks[0])
     if cascade is None:
         return second, None
@@ -302,7 +306,7 @@ def _check_case(
     """Raise a ValueError unless a case can be segmented: no mask is written before all of them can.
 
     Returns:
-        What is to be said of the grids of image and mask.
+        Notes on the grids of image and mask.
     """
     try:
         first, *_ = read_image_files(files)
@@ -310,8 +314,8 @@ def _check_case(
         plan.size_of(first)
         if mask is None:
             return ()
-        given = with_spacing(read_labels(mask), spacing)
-        return check_same_grid(given, first, names=("the reference", "the image"))
+        reference = with_spacing(read_labels(mask), spacing)
+        return check_same_grid(reference, first, names=("the reference", "the image"))
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
 
@@ -331,31 +335,31 @@ def _predict_cases(
     """
     if one_thread:
         torch.set_num_threads(1)  # a process of several
-    second, both = load()
+    run, cascade = load()
     boxes: dict[str, Any] = {}
     messages: list[str] = []
     bar = tqdm(total=len(cases), desc="predicting", unit="case", disable=None if progress else True)
     with bar:
         for name, files, mask, spacing in cases:
             try:
-                image, like = read_case(files, second.plan, spacing)
+                image, like = read_case(files, run.plan, spacing)
                 slices = torch.from_numpy(image).transpose(0, 1).contiguous()
-                if both is not None:
-                    logits, box, found = both(slices), both.boxes[0], both.found[0]
+                if cascade is not None:
+                    logits, box, organ = cascade(slices), cascade.boxes[0], cascade.found[0]
                 elif mask is not None:
-                    given = with_spacing(read_labels(mask), spacing)
-                    reference = mask_in_plan(given, second.plan, second.about.get("ignore"))
-                    box, found = second.box_around(reference)
-                    logits = second.segment(slices, box, found)
+                    reference = with_spacing(read_labels(mask), spacing)
+                    mask_voxels = mask_in_plan(reference, run.plan, run.about.get("ignore"))
+                    box, organ = run.box_around(mask_voxels)
+                    logits = run.segment(slices, box, organ)
                 else:
-                    logits, box, found = second.predictor(slices), None, None
+                    logits, box, organ = run.predictor(slices), None, None
             except ValueError as error:
                 raise ValueError(f"case {name}: {error}") from None
             if box is not None:
-                boxes[name] = {"crop": _edges(box), "found": found and _edges(found)}
+                boxes[name] = {"crop": _edges(box), "found": organ and _edges(organ)}
             messages += like.messages
             logits, file = logits.transpose(0, 1), out / _mask_name(name, files)
-            write_prediction(logits, like, second.plan, file, second.predictor.order)
+            write_prediction(logits, like, run.plan, file, run.predictor.order)
             bar.update()
     return boxes, messages
 
@@ -367,7 +371,7 @@ def _cascade(first: TrainedRun, second: TrainedRun) -> Cascade:
     if first.crop_size is not None:
         raise ValueError("cascade: the first run must see whole images, this one was trained on crops")
     assert second.crop_size is not None
-    zoom = [theirs / ours for theirs, ours in zip(second.plan.spacing, first.plan.spacing, strict=True)]
+    zoom = [target / source for target, source in zip(second.plan.spacing, first.plan.spacing, strict=True)]
 
     def locate(slices: Tensor) -> Tensor:
         size = [round(length * factor) for length, factor in zip(slices.shape[2:], zoom, strict=True)]

@@ -41,14 +41,14 @@ from fairseg.io.parallel import run_all
 from fairseg.io.sentences import counted, times
 from fairseg.scoring.labels import Codes, values_of
 from fairseg.training.raw import RawDataset, slice_axis
-from fairseg.training.regions import shown
+from fairseg.training.regions import label_map
 
 logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-MASKS = "masks"  # what manifests call predictions
+MASKS = "masks"  # the name of predictions in manifests
 IGNORED = 255  # in prepared masks, whatever value it has in the files
 
 _LARGEST_SLICE = 100_000_000  # pixels
@@ -127,14 +127,14 @@ def make_plan(raw: RawDataset, spacing: tuple[float, float] | None = None) -> Sl
     of_unit: dict[str, Path] = {}
     for name, (first, *_) in raw.images.items():
         check_image(first)
-        size, own, unit = read_image_grid(first)
-        given = raw.sizes[name]
-        if unit == "px" and given is not None:
+        size, stated, unit = read_image_grid(first)
+        of_table = raw.sizes[name]
+        if unit == "px" and of_table is not None:
             try:
-                own, unit = spacing_of_axes(given, len(size)), "mm"
+                stated, unit = spacing_of_axes(of_table, len(size)), "mm"
             except ValueError as error:
                 raise ValueError(f"case {name}: {error}") from None
-        grids.append((np.array(size), np.array(own)))
+        grids.append((np.array(size), np.array(stated)))
         of_unit.setdefault(unit, first)
     if len({len(size) for size, _ in grids}) > 1:
         raise ValueError(f"{raw.folder / 'imagesTr'} must hold images all in 2D or all in 3D, got both")
@@ -179,8 +179,8 @@ def prepare(
     values = [*raw.values, *([] if raw.ignore is None else [raw.ignore])]
     sources = {name: _fingerprint(raw, name, values) for name, files in raw.images.items()}
     todo = [name for name, source in sources.items() if not _is_prepared(folder, name, source, raw.values)]
-    about = (plan, raw.structures, raw.ignore, folder)
-    jobs = [(name, raw.images[name], raw.masks[name], sizes[name], *about) for name in todo]
+    options = (plan, raw.structures, raw.ignore, folder)
+    jobs = [(name, raw.images[name], raw.masks[name], sizes[name], *options) for name in todo]
     reader_messages: Counter[str] = Counter()
     bar = tqdm(total=len(jobs), desc="preparing", unit="case", disable=None if progress else True)
     with bar, closing(run_all(_prepare_case, jobs, workers)) as results:
@@ -194,7 +194,7 @@ def prepare(
 
 
 def log_messages(messages: Counter[str]) -> None:
-    """Log what the image reader had to say, each message once."""
+    """Log the messages of the image reader, each once."""
     for message, number in messages.items():
         logger.warning("image reader: %s (%s)", message, counted(number, "file"))
 
@@ -243,7 +243,7 @@ def foreground_box(mask: Labels) -> Box | None:
 def write_prediction(
     logits: torch.Tensor, like: Mask, plan: SlicePlan, path: Path, order: Sequence[int] | None = None
 ) -> None:
-    """Write the mask that logits show (see `shown`), on the exact grid of the image as read, `like`.
+    """Write the mask of logits (see `label_map`) on the exact grid of the image as read, `like`.
 
     Logits (K, Z, y, x) are in the form of the plan. The file is written whole or not at all.
     """
@@ -251,7 +251,7 @@ def write_prediction(
     scores = logits.transpose(0, 1).float()
     if tuple(scores.shape[2:]) != size:
         scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
-    mask = shown(scores, order).to(torch.uint8).cpu().numpy()
+    mask = label_map(scores, order).to(torch.uint8).cpu().numpy()
     voxels = mask[0] if like.voxels.ndim == 2 else np.moveaxis(mask, 0, plan.axis)
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
     image.SetSpacing(like.grid["spacing"])
@@ -274,7 +274,7 @@ def _prepare_case(
     try:
         image, like = read_case(files, plan, spacing)
         mask = with_spacing(read_labels(mask_file), spacing)
-        apart = check_same_grid(mask, with_spacing(like, spacing), names=("the mask", "the image"))
+        notes = check_same_grid(mask, with_spacing(like, spacing), names=("the mask", "the image"))
         _check_labels(mask.voxels, structures, ignore)
     except ValueError as error:
         raise ValueError(f"case {name}: {error}") from None
@@ -283,11 +283,11 @@ def _prepare_case(
         with new_file(folder / f"{name}.{kind}.npy") as temporary:  # another training may prepare the same
             np.save(temporary, array)
     description = _describe(image, target, sorted(values_of(structures)))
-    return description, [*like.messages, *mask.messages, *apart]
+    return description, [*like.messages, *mask.messages, *notes]
 
 
 def _describe(image: npt.NDArray[Any], mask: npt.NDArray[Any], values: Sequence[int]) -> dict[str, Any]:
-    """Return what the description of a case says of its arrays, as JSON has it."""
+    """Return the description of a case's arrays, as JSON has it."""
     box = foreground_box(mask)
     slices = {value: np.flatnonzero((mask == value).any(axis=(1, 2))).tolist() for value in values}
     return {
@@ -307,7 +307,7 @@ def _case(folder: Path, name: str) -> Case:
 
 
 def _is_prepared(folder: Path, name: str, source: dict[str, Any], values: Sequence[int]) -> bool:
-    """Say whether a case is there already, of the same files, and all of it is as it was written."""
+    """Say whether a case is prepared from the same files, and its arrays are as they were written."""
     saved = _description(folder, name)
     if saved.get("source") != source:
         return False
@@ -318,8 +318,8 @@ def _is_prepared(folder: Path, name: str, source: dict[str, Any], values: Sequen
     except (OSError, ValueError, EOFError):
         arrays = []
     typed = [one.dtype for one in arrays] == [np.float32, np.uint8]  # the digest is of bytes
-    whole = typed and arrays[0].shape[1:] == arrays[1].shape and _digest(*arrays) == saved.get("digest")
-    if whole and saved == {**_describe(arrays[0], arrays[1], values), "source": source}:
+    complete = typed and arrays[0].shape[1:] == arrays[1].shape and _digest(*arrays) == saved.get("digest")
+    if complete and saved == {**_describe(arrays[0], arrays[1], values), "source": source}:
         return True
     logger.warning("what was prepared of case %s was damaged or changed, and is made again", name)
     return False
@@ -340,13 +340,13 @@ def _description(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any]:
-    """Return what tells the files of a case from others, with names within the dataset only."""
+    """Return size and time of the files of a case, with names relative to the dataset."""
     files = [*raw.images[name], raw.masks[name]]
-    about = [
+    stats = [
         [file.relative_to(raw.folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns]
         for file in files
     ]
-    return {"files": about, "labels": labels}
+    return {"files": stats, "labels": labels}
 
 
 def _check_labels(voxels: npt.NDArray[Any], structures: dict[str, Codes], ignore: int | None) -> None:
@@ -354,11 +354,11 @@ def _check_labels(voxels: npt.NDArray[Any], structures: dict[str, Codes], ignore
     if len(values) >= IGNORED:
         raise ValueError(f"a mask may have fewer than {IGNORED} labels, dataset.json names {len(values)}")
     if unknown := sorted(set(np.unique(voxels).tolist()) - {0, ignore, *values}):
-        known = ", ".join(f"{'+'.join(map(str, codes))} ({name})" for name, codes in structures.items())
-        got = ", ".join(f"{value:g}" for value in unknown[:5])
+        named = ", ".join(f"{'+'.join(map(str, codes))} ({name})" for name, codes in structures.items())
+        unexpected = ", ".join(f"{value:g}" for value in unknown[:5])
         raise ValueError(
-            f"the mask may hold 0 and the labels of dataset.json, {known}; got {got}: name it there, or"
-            " number the values of the masks anew (docs/training.md shows how)"
+            f"the mask may hold 0 and the labels of dataset.json, {named}; got {unexpected}: name it there, "
+            "or number the values of the masks anew (docs/training.md shows how)"
         )
 
 

@@ -1,7 +1,7 @@
-"""Several processes that train one network: which of them this is, and how they tell each other things.
+"""Several processes that train one network: the number of this one, and how they exchange values.
 
 Every process makes the same joint batches and takes its part of each, so that the draws, and with them the
-result, do not depend on how many there are.
+result, do not depend on the number of processes.
 """
 
 import os
@@ -53,7 +53,7 @@ class ProcessGroup:
 
 
 def find_processes() -> ProcessGroup:
-    """Return this process's place in torch.distributed, or that of a process alone."""
+    """Return this process's rank in torch.distributed, or that of a single process."""
     return ProcessGroup(dist.get_rank(), dist.get_world_size()) if is_distributed() else ProcessGroup()
 
 

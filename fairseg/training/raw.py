@@ -1,4 +1,4 @@
-"""nnU-Net's raw layout: which cases there are, which files each has, what the labels are called."""
+"""nnU-Net's raw layout: the cases of a dataset, their files, and the names of the labels."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -50,11 +50,11 @@ class RawDataset:
 
     def only(self, cases: Collection[str]) -> "RawDataset":
         """Return the dataset with these cases alone."""
-        kept = [name for name in self.images if name in set(cases)]
+        names = [name for name in self.images if name in set(cases)]
         return replace(
             self,
-            images={name: self.images[name] for name in kept},
-            masks={name: self.masks[name] for name in kept},
+            images={name: self.images[name] for name in names},
+            masks={name: self.masks[name] for name in names},
         )
 
 
@@ -68,14 +68,14 @@ def read_raw(folder: str | Path, part: Literal["Tr", "Ts"] = "Tr") -> RawDataset
     root = Path(folder)
     file = root / "dataset.json"
     channels = read_channel_names(root)
-    about = read_dataset_labels(root)
-    ignore = None if about is None else about.ignore
-    if about is not None and ignore is not None:
+    declared = read_dataset_labels(root)
+    ignore = None if declared is None else declared.ignore
+    if declared is not None and ignore is not None:
         try:
-            check_ignore(ignore, list(about.structures.values()))
+            check_ignore(ignore, list(declared.structures.values()))
         except ValueError as error:
-            raise ValueError(f"{about.file}: {error}") from None
-    named = {} if about is None else about.structures
+            raise ValueError(f"{declared.file}: {error}") from None
+    named = {} if declared is None else declared.structures
     structures = {str(name): codes for name, codes in named.items()}
     values = values_of(structures)
     if values != set(range(1, len(values) + 1)) or not values:
@@ -123,14 +123,14 @@ def read_channel_names(root: Path) -> tuple[str, ...]:
     content = read_json(file)
     names = content.get("channel_names") if isinstance(content, dict) else None
     if not isinstance(names, dict):
-        got = "none" if names is None else brief(names)
+        received = "none" if names is None else brief(names)
         if isinstance(content, dict) and "modality" in content:
-            got += (
+            received += (
                 ' but "modality", as of the Decathlon and nnU-Net v1, which nnUNetv2_convert_MSD_dataset or'
+                " nnUNetv2_convert_old_nnUNet_dataset converts"
             )
-            got += " nnUNetv2_convert_old_nnUNet_dataset converts"
-        what = '"channel_names" as nnU-Net writes them, number and name of each'
-        raise ValueError(f"{file} must hold {what}, got {got}")
+        expected = '"channel_names" as nnU-Net writes them, number and name of each'
+        raise ValueError(f"{file} must hold {expected}, got {received}")
     return tuple(map(str, names.values()))
 
 
@@ -140,41 +140,41 @@ def _check_order(order: Any, structures: Mapping[str, Codes], file: Path) -> tup
     Raises:
         ValueError: there is not one for each, or a perfect mask would not come back as it is.
     """
-    what = f'{file}: "regions_class_order"'
+    key = f'{file}: "regions_class_order"'
     if not isinstance(order, list) or [type(value) for value in order] != [int] * len(structures):
         raise ValueError(
-            f"{what} must have, for regions, the label that each of {listed(structures)} is painted with, "
+            f"{key} must have, for regions, the label that each of {listed(structures)} is painted with, "
             f"{counted(len(structures), 'integer')}, got {order}"
         )
     of_value: dict[int, list[str]] = defaultdict(list)
     for (name, codes), painted in zip(structures.items(), order, strict=True):
         if painted not in codes:
-            raise ValueError(f"{what} must paint {name!r} with one of its labels, {codes}, got {painted}")
+            raise ValueError(f"{key} must paint {name!r} with one of its labels, {codes}, got {painted}")
         for value in codes:
             of_value[value].append(name)
     painted_with = dict(zip(structures, order, strict=True))
     for value, names in sorted(of_value.items()):
-        seen = painted_with[names[-1]]  # the last is painted over the others
-        if of_value[seen] != names:
+        visible = painted_with[names[-1]]  # the last is painted over the others
+        if of_value[visible] != names:
             raise ValueError(
-                f"{what} must keep every label in its regions: {value} is of {listed(names)}, and painted in "
-                f"this order it becomes {seen}, which is of {listed(of_value[seen])}; name what lies within "
-                "another after it, and an overlap of two as a structure of its own, after both"
+                f"{key} must keep every label in its regions: {value} is of {listed(names)}, and painted in "
+                f"this order it becomes {visible}, which is of {listed(of_value[visible])}; name what lies "
+                "within another after it, and an overlap of two as a structure of its own, after both"
             )
     return tuple(order)
 
 
-def plain_labels(raw: RawDataset, what: str) -> dict[str, int]:
-    """Return the labels as name -> value, for what takes no voxel for ignored or of several structures.
+def plain_labels(raw: RawDataset, user: str) -> dict[str, int]:
+    """Return the labels as name -> value, for a user that takes no ignored voxels and no regions.
 
     Raises:
         ValueError: the dataset has an ignore label, or regions.
     """
     file = raw.folder / "dataset.json"
     if raw.ignore is not None:
-        raise ValueError(f"{file}: {what} does not take an ignore label, got {raw.ignore}")
+        raise ValueError(f"{file}: {user} does not take an ignore label, got {raw.ignore}")
     if raw.order is not None:
-        raise ValueError(f"{file}: {what} does not take regions, got {raw.labels}")
+        raise ValueError(f"{file}: {user} does not take regions, got {raw.labels}")
     return {name: codes[0] for name, codes in raw.structures.items()}
 
 
@@ -202,21 +202,21 @@ def images_of_cases(files: Mapping[str, Path]) -> CaseImages:
 def find_images(folder: Path, num_channels: int) -> dict[str, tuple[Path, ...]]:
     """Return case -> its files, one a channel, of a folder with CASE_0000, CASE_0001, ...
 
-    Where of three channels there is CASE_0000 alone, as nnU-Net has colour images, it is each of them.
+    With three channels and CASE_0000 alone, as nnU-Net has colour images, that file is each of them.
 
     Raises:
         ValueError: the folder is none, or a case has another number of channels.
     """
-    found = images_of_cases(find_masks(folder, "images"))
-    if found.misnamed:
+    images = images_of_cases(find_masks(folder, "images"))
+    if images.misnamed:
         raise ValueError(
-            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(found.misnamed)}"
+            f"{folder}: images must be named CASE_0000 and so on by channel, got {listed(images.misnamed)}"
         )
-    for case, files in found.by_case.items():
+    for case, files in images.by_case.items():
         if num_channels == 3 and list(files) == [0]:
             files |= {1: files[0], 2: files[0]}
         if sorted(files) != list(range(num_channels)):
             expected = f"{counted(num_channels, 'channel')}, 0000 to {num_channels - 1:04d}"
-            got = ", ".join(f"{channel:04d}" for channel in sorted(files))
-            raise ValueError(f"{folder}: case {case} must have {expected}, got {got}")
-    return {case: tuple(files[n] for n in range(num_channels)) for case, files in found.by_case.items()}
+            received = ", ".join(f"{channel:04d}" for channel in sorted(files))
+            raise ValueError(f"{folder}: case {case} must have {expected}, got {received}")
+    return {case: tuple(files[n] for n in range(num_channels)) for case, files in images.by_case.items()}

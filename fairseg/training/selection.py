@@ -1,7 +1,7 @@
-"""Which epoch's weights a run is used with: a stated rule on the held-out subjects, the same for all methods.
+"""The epoch whose weights a run uses: a stated rule on the held-out subjects, the same for all methods.
 
-Only groups with enough held-out subjects choose. With one or two the validation gap says next to nothing of
-that of the test: its sign was the same in 11 of 23 runs.
+Only groups with enough held-out subjects choose. With one or two, the validation gap says next to nothing
+about the test gap: its sign was the same in 11 of 23 runs.
 """
 
 import logging

@@ -223,15 +223,15 @@ def _check(name: str, value: Any, *, low: float, high: float, help: str) -> None
     kind, optional = type_of(name)
     if optional and value is None:
         return
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
     if get_origin(kind) is Literal:
         fits, expected = value in get_args(kind), " or ".join(get_args(kind))
     elif kind is bool:
         fits, expected = isinstance(value, bool), "True or False"
     elif kind is int:
-        fits, expected = whole and low <= value < _WHOLE, f"an integer of at least {low}, below {_WHOLE}"
+        fits, expected = is_integer and low <= value < _WHOLE, f"an integer of at least {low}, below {_WHOLE}"
     elif kind is float:
-        fits = (whole or isinstance(value, float)) and low <= value <= high and value < inf
+        fits = (is_integer or isinstance(value, float)) and low <= value <= high and value < inf
         expected = f"a number from {low:g} to {high:g}"
     elif kind == tuple[int, int]:
         fits = len(value) == 2 and all(type(length) is int and length >= low for length in value)

@@ -1,7 +1,7 @@
-"""What the network trains on: patches of slices, a third of them forced onto foreground, all onto annotation.
+"""The samples of a training: patches of slices, a third of them forced onto foreground, all onto annotation.
 
 A sample is one slice of a case. Everything random about a sample follows from the seed and the number of its
-draw alone, so neither the number of worker processes nor an interruption changes what is drawn.
+draw alone, so neither the number of worker processes nor an interruption changes the draws.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,35 +28,35 @@ Draw = tuple[int, int, bool]  # index of the slice, number of the draw, whether 
 
 @dataclass(frozen=True)
 class View:
-    """How much of a case is seen: all of it, or a crop of one size around its reference mask.
+    """The part of a case that a network sees: all of it, or a crop of one size around its reference mask.
 
-    A crop is standardised by itself, so that nothing outside it has a say in its brightness; or by the box of
-    the organ alone; or it stays as the whole image was standardised, to see what that lets in.
+    A crop is standardised by itself, so that nothing outside it changes its brightness; or by the box of the
+    organ alone; or it stays as the whole image was standardised, to show what that lets in.
     """
 
     size: tuple[int, int] | None = None  # of the crop in plane, or `None` for whole slices
     standardize: Literal["image", "crop", "organ"] = "crop"
 
     def box(self, case: Case) -> Box:
-        """Return what is seen of a case, in plane; without foreground, the middle of the image."""
-        whole = Box((0, 0), case.shape[1:])
-        return whole if self.size is None else (case.box or whole).resized(self.size)
+        """Return the box of the part that is seen, in plane; without foreground, the middle of the image."""
+        full = Box((0, 0), case.shape[1:])
+        return full if self.size is None else (case.box or full).resized(self.size)
 
     def image(self, case: Case) -> Floats:
         """Return the image (C, Z, y, x) as it is seen."""
         if self.size is None:
             return case.image()
-        seen = crop(np.asarray(case.image()), self.box(case))
+        cropped = crop(np.asarray(case.image()), self.box(case))
         mean, spread = self.scale(case)
-        return (seen - mean[:, None]) / spread[:, None]
+        return (cropped - mean[:, None]) / spread[:, None]
 
     def scale(self, case: Case) -> tuple[Floats, Floats]:
-        """Return what is taken from each channel of a crop, and what it is divided by, (C, 1, 1)."""
+        """Return the mean and the spread by which each channel of a crop is standardised, (C, 1, 1)."""
         box = self.box(case)
         if self.standardize == "organ" and case.box is not None:
             box = overlap(case.box, box)
-        seen = crop(np.asarray(case.image()), box).astype(np.float64)
-        mean, spread = seen.mean(axis=(1, 2, 3)), np.maximum(seen.std(axis=(1, 2, 3)), 1e-8)
+        cropped = crop(np.asarray(case.image()), box).astype(np.float64)
+        mean, spread = cropped.mean(axis=(1, 2, 3)), np.maximum(cropped.std(axis=(1, 2, 3)), 1e-8)
         if self.standardize == "image":
             mean, spread = np.zeros_like(mean), np.ones_like(spread)
         return mean.astype(np.float32)[:, None, None], spread.astype(np.float32)[:, None, None]
@@ -74,7 +74,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         groups: group id of each case, -1 for unknown.
         view: whole slices or crops.
         patch_size: (y, x) pixels; where a slice is smaller, 0, its mean, lies around it.
-        seed: with the number of a draw it decides about all that is random.
+        seed: with the number of a draw, it determines everything random.
         augment: whether patches are augmented.
         elastic: with elastic deformation.
         mirrored_axes: axes of (y, x) along which the augmentation mirrors.
@@ -123,16 +123,16 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         random = np.random.default_rng((self.seed, number))
         position, z = int(self.case[index]), int(self.slice[index])
         codes: Codes = ()
-        if forced and (there := self._structures_of(position)):  # any slice of the case, as nnU-Net does
-            codes, pixels = there[int(random.integers(len(there)))]
+        if forced and (structures := self._structures_of(position)):  # any slice of the case, as nnU-Net does
+            codes, pixels = structures[int(random.integers(len(structures)))]
             z = int(random.choice(len(pixels), p=pixels / pixels.sum()))
         image, mask = self._slice(position, z)
         onto = np.isin(mask, codes) if codes else _annotated(mask)
         box = self._box(mask, onto, random)
-        seen = crop(image, box)
+        image_patch = crop(image, box)
         if self.amplitude_mix and random.random() < self.amplitude_mix:
-            seen = mix_amplitude(seen, self._any_patch(random), random.random())
-        patch, target = torch.from_numpy(seen), torch.from_numpy(crop(mask, box).astype(np.int16))
+            image_patch = mix_amplitude(image_patch, self._any_patch(random), random.random())
+        patch, target = torch.from_numpy(image_patch), torch.from_numpy(crop(mask, box).astype(np.int16))
         if self.augmentation is not None:
             with seeded(int(random.integers(2**63))):
                 augmented = self.augmentation(image=patch, segmentation=target[None])
@@ -150,11 +150,11 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         if position not in self._pixels:
             case = self.cases[position]
             counts = np.array([np.bincount(mask.ravel(), minlength=256) for mask in self.view.mask(case)])
-            found = [
+            structures = [
                 (codes, counts[:, list(codes)].sum(axis=1))
                 for codes in self.structures or ((value,) for value in case.slices)
             ]
-            self._pixels[position] = [(codes, pixels) for codes, pixels in found if pixels.any()]
+            self._pixels[position] = [(codes, pixels) for codes, pixels in structures if pixels.any()]
         return self._pixels[position]
 
     def _slice(self, position: int, z: int) -> tuple[Floats, Labels]:
@@ -167,7 +167,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
         return (crop(image, box) - mean) / spread, crop(mask, box)
 
     def _box(self, mask: Labels, onto: npt.NDArray[np.bool_] | None, random: np.random.Generator) -> Box:
-        """Return what to cut out: a patch around one of some pixels (y, x), or anywhere for None.
+        """Return the box to cut out: a patch around one of some pixels (y, x), or anywhere for None.
 
         Around a pixel, it may reach beyond the slice at the upper edge, not at the lower, as in nnU-Net.
         The box has the same middle as the patch, and the size that the augmentation reaches for.

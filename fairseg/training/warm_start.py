@@ -37,7 +37,7 @@ class Start:
 
     @cached_property
     def digest(self) -> str:
-        """The weights as a short text."""
+        """A digest of the weights."""
         digest = hashlib.blake2b(digest_size=8)
         for name, weight in sorted(self.weights.items()):
             digest.update(name.encode() + weight.contiguous().cpu().numpy().tobytes())
@@ -62,22 +62,24 @@ def read_start(
     if folder is None:
         return None
     saved = load_whole_run(Path(folder) / CHECKPOINT)
-    about = saved["run"]
+    run = saved["run"]
     order = chosen.raw.order
-    ours = {
+    expected = {
         "channels": list(chosen.raw.channels),
         "labels": chosen.raw.labels,
         "regions_class_order": order and list(order),
     }
     for name in ("channels", "labels"):
-        if about[name] != ours[name]:
-            raise ValueError(f"init: the run in {folder} has {name} {about[name]}, the data has {ours[name]}")
+        if run[name] != expected[name]:
+            raise ValueError(
+                f"init: the run in {folder} has {name} {run[name]}, the data has {expected[name]}"
+            )
     start = Start(Path(folder), weights_to_use(saved))
     if network is None and (patch_size := chosen.patch_size(settings)) is not None:
-        check_weights({**ours, "patch_size": patch_size}, settings, start.weights, start.owner)
+        check_weights({**expected, "patch_size": patch_size}, settings, start.weights, start.owner)
     held_out = set(map(case_code, chosen.names_of(held_out=True)))
-    if seen := held_out & set(map(case_code, about["train"])):
-        number = counted(len(seen), "case")
+    if trained_on := held_out & set(map(case_code, run["train"])):
+        number = counted(len(trained_on), "case")
         logger.warning("init: %s has trained on %s of this run's validation: too good there", folder, number)
     return start
 
@@ -98,7 +100,8 @@ def freeze(network: nn.Module, part: str) -> None:
     """Let a part of a network learn no more.
 
     Args:
-        network: of ours, or one that has the methods `encoder()` and `last_layers()`, which return modules.
+        network: the reference U-Net, or one with the methods `encoder()` and `last_layers()`, which return
+            modules.
         part: "none", "encoder", or "all-but-head": all but the last layer, of each output if there are more.
 
     Raises:

@@ -21,7 +21,7 @@ from fairseg.training.methods import BASES, LOSSES, METHODS, make_loss
 from fairseg.training.prepare import IGNORED
 from fairseg.training.ranks import ProcessGroup
 from fairseg.training.raw import plain_labels, read_raw
-from fairseg.training.regions import RegionLoss, shown, with_background
+from fairseg.training.regions import RegionLoss, label_map, with_background
 from fairseg.training.slices import Slices, View
 
 NESTED = {"background": 0, "heart": [1, 2, 3], "left": [2, 3], "cavity": 3}
@@ -94,7 +94,7 @@ def test_loss_and_painting_are_nnunets(ignored: int | None) -> None:
 
     manager = handling.LabelManager(NESTED, ORDER)
     theirs = np.stack([manager.convert_logits_to_segmentation(one) for one in logits.detach()])
-    np.testing.assert_array_equal(shown(with_background(logits.detach()), ORDER).numpy(), theirs)
+    np.testing.assert_array_equal(label_map(with_background(logits.detach()), ORDER).numpy(), theirs)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -280,7 +280,7 @@ def test_an_overlap_with_a_structure_of_its_own_is_taken(dataset: Path, tmp_path
     raw = read_raw(with_labels(dataset, tmp_path / "dataset", labels, [1, 2, 3]))
     assert raw.order == (1, 2, 3)
     every = torch.tensor([[0, 1, 2, 3]])
-    found = shown(with_background(channels(every, raw.structures.values()) * 2.0 - 1.0), raw.order)
+    found = label_map(with_background(channels(every, raw.structures.values()) * 2.0 - 1.0), raw.order)
     assert found.tolist() == every.tolist()
 
 
