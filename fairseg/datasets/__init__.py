@@ -1,7 +1,4 @@
-"""Data sets: those that fairseg makes itself, and challenges' folders that it converts.
-
-The phantom cohort, an example of masks to audit; `convert` for what people download.
-"""
+"""Data sets: the phantom cohort, an example of masks to audit, and `convert` for folders of challenges."""
 
 from fairseg.datasets.converters import CONVERTERS, convert
 from fairseg.datasets.example import write_example

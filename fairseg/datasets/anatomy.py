@@ -2,7 +2,7 @@
 
 Shapes are ellipses in millimetres, with soft edges as partial volume makes them; the heart lies near the
 middle of the image, left of the picture is the patient's right. Tissues are painted one over the other
-from outside in. Nothing here knows about groups: `Body` says what a person looks like.
+from outside in. Nothing here knows about groups: `Body` holds the anatomy of a person.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _EDGE_MM = 1.5  # width of an edge
 
 @dataclass(frozen=True)
 class Body:
-    """What one person's thorax looks like; lengths in mm."""
+    """The thorax of one person; lengths in mm."""
 
     lv_radius: float  # of the left ventricle's blood pool at end-diastole, at the base
     wall: float  # thickness of the myocardium at end-diastole
@@ -44,7 +44,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Scan:
-    """How well one examination went."""
+    """The quality of one examination."""
 
     noise: float  # standard deviation of the receiver's noise, blood = 1
     blur: float  # of the image, mm
@@ -119,10 +119,10 @@ class _Heart:
         taper = np.sqrt(max(1.0 - (0.92 * height) ** 2, 0.0))
         shrink = 1.0 - body.ejection if systole else 1.0
         self.inner = body.lv_radius * taper * shrink
-        # The muscle keeps its area: what the cavity loses, the wall gains.
+        # The muscle keeps its area: the wall gains what the cavity loses.
         outer = body.lv_radius * taper + body.wall * (1.0 - 0.3 * height)
-        kept = outer**2 - (body.lv_radius * taper) ** 2
-        self.outer = float(np.sqrt(self.inner**2 + kept))
+        muscle_area = outer**2 - (body.lv_radius * taper) ** 2
+        self.outer = float(np.sqrt(self.inner**2 + muscle_area))
         self.right = body.rv_width * max(taper - 0.25, 0.0) / 0.75 * (0.8 if systole else 1.0)
         cos, sin = np.cos(body.rotation), np.sin(body.rotation)
         dy, dx = grid[0] - body.center[0], grid[1] - body.center[1]

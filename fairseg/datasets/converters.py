@@ -1,8 +1,8 @@
 """Challenge folders, as they are downloaded, into nnU-Net's raw layout with the attributes of the persons.
 
-`CONVERTERS` is the one table of them: what a folder holds, how its cases are found, whose they are, licence
-and citation. `convert` is what they share. Each layout is the one that nnU-Net's own converter, or two
-independent readers of the data, take; files are copied, nothing is downloaded and nothing replaced.
+`CONVERTERS` is the one table of them: the layout of a folder, how its cases are found, licence and citation.
+They share `convert`. Each layout is the one that nnU-Net's own converter, or two independent readers of the
+data, take; files are copied, nothing is downloaded and nothing replaced.
 """
 
 import json
@@ -24,7 +24,7 @@ from fairseg.io.sentences import counted, lacks_column, listed, not_among
 
 
 @dataclass(frozen=True)
-class Found:
+class ChallengeCase:
     """A case in a challenge folder.
 
     Attributes:
@@ -51,26 +51,26 @@ class Converter:
         layout: what the folder must hold.
         channel: name of the one channel.
         labels: name -> value; empty if each structure is a file, which then are numbered by name.
-        cases: folder -> what is there.
+        cases: folder -> its cases.
         licence, citation: of the data.
     """
 
     layout: str
     channel: str
     labels: Mapping[str, int]
-    cases: Callable[[Path], list[Found]]
+    cases: Callable[[Path], list[ChallengeCase]]
     licence: str
     citation: str
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What was converted.
+    """The result of a conversion.
 
     Attributes:
         cases, subjects: how many.
         missing: name of an attribute -> cases without it, of those that some lack.
-        notes: what else is to be known, one line each.
+        notes: further notes, one line each.
     """
 
     cases: int
@@ -93,38 +93,38 @@ def convert(challenge: str, folder: str | Path, out: str | Path) -> Converted:
     """
     if challenge not in CONVERTERS:
         raise ValueError(not_among("challenge", challenge, CONVERTERS))
-    converter, place = CONVERTERS[challenge], Path(out)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ValueError(f"{place} must be a new or an empty folder: nothing is written over")
-    found = converter.cases(Path(folder)) if Path(folder).is_dir() else []
-    if not found:
+    converter, destination = CONVERTERS[challenge], Path(out)
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise ValueError(f"{destination} must be a new or an empty folder: nothing is written over")
+    cases = converter.cases(Path(folder)) if Path(folder).is_dir() else []
+    if not cases:
         raise ValueError(f"{folder} must hold {converter.layout}, found no such case")
-    labels = dict(converter.labels) or _names_of_masks(found)
+    labels = dict(converter.labels) or _names_of_masks(cases)
     notes: list[str] = []
-    with filled_folder(place, "dataset") as scratch:
+    with filled_folder(destination, "dataset") as scratch:
         for kind in ("imagesTr", "labelsTr"):
             (scratch / kind).mkdir()
-        for one in found:
+        for one in cases:
             _place(one.image, scratch / "imagesTr" / f"{one.case}_0000.nii.gz", one.frame)
             target = scratch / "labelsTr" / f"{one.case}.nii.gz"
             if isinstance(one.mask, Path):
                 _place(one.mask, target, one.frame)
             elif shared := _place_structures(one.mask, labels, target):
                 notes.append(f"{one.case}: {counted(shared, 'voxel')} in two masks, given to the later name")
-        table = pd.DataFrame([{"case": one.case, "subject": one.subject, **one.attributes} for one in found])
+        table = pd.DataFrame([{"case": one.case, "subject": one.subject, **one.attributes} for one in cases])
         (scratch / "groups.csv").write_text(to_csv(table), encoding="utf-8")
-        about = {
+        description = {
             "channel_names": {"0": converter.channel},
             "labels": {"background": 0, **labels},
-            "numTraining": len(found),
+            "numTraining": len(cases),
             "file_ending": ".nii.gz",
             "licence": converter.licence,
             "reference": converter.citation,
         }
-        (scratch / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        (scratch / "dataset.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
     lacking = (table.isna() | (table == "")).sum()
     missing = {str(name): int(number) for name, number in lacking.items() if number}
-    return Converted(len(found), table["subject"].nunique(), missing, tuple(notes))
+    return Converted(len(cases), table["subject"].nunique(), missing, tuple(notes))
 
 
 def _place(source: Path, target: Path, frame: int | None) -> None:
@@ -163,10 +163,10 @@ def _read(file: Path) -> Any:
         raise ValueError(f"{file} cannot be read: {str(error).strip().splitlines()[-1]}") from None
 
 
-def _names_of_masks(found: list[Found]) -> dict[str, int]:
-    names = sorted(found[0].mask) if isinstance(found[0].mask, Mapping) else []
+def _names_of_masks(cases: list[ChallengeCase]) -> dict[str, int]:
+    names = sorted(cases[0].mask) if isinstance(cases[0].mask, Mapping) else []
     if not 0 < len(names) < 256:
-        raise ValueError(f"{found[0].image.parent} must have 1 to 255 masks of structures, got {len(names)}")
+        raise ValueError(f"{cases[0].image.parent} must have 1 to 255 masks of structures, got {len(names)}")
     return {name: number for number, name in enumerate(names, start=1)}
 
 
@@ -175,11 +175,11 @@ def _rows(file: Path, key: str, columns: Mapping[str, str]) -> dict[str, dict[st
     table = read_csv(file)
     if key not in table:
         raise ValueError(lacks_column(file, key, table.columns))
-    known = {name: ours for name, ours in columns.items() if name in table}
-    if absent := [name for name, ours in columns.items() if ours in ("sex", "age") and name not in known]:
+    present = {name: new for name, new in columns.items() if name in table}
+    if absent := [name for name, new in columns.items() if new in ("sex", "age") and name not in present]:
         raise ValueError(lacks_column(file, absent[0], table.columns))
-    kept = table.set_index(key)[list(known)].rename(columns=known)
-    return {str(name): {ours: row[ours] for ours in known.values()} for name, row in kept.iterrows()}
+    selected = table.set_index(key)[list(present)].rename(columns=present)
+    return {str(name): {new: row[new] for new in present.values()} for name, row in selected.iterrows()}
 
 
 def _only(folder: Path, pattern: str) -> Path:
@@ -191,98 +191,107 @@ def _only(folder: Path, pattern: str) -> Path:
 
 def _with_files(folder: Path, image: str, mask: str) -> list[Path]:
     """Return the folders of cases that have both files."""
-    cases = [place for place in sorted(folder.iterdir()) if place.is_dir()]
+    folders = [case_folder for case_folder in sorted(folder.iterdir()) if case_folder.is_dir()]
     return [
-        place for place in cases if all((place / name.format(place.name)).is_file() for name in (image, mask))
+        case_folder
+        for case_folder in folders
+        if all((case_folder / name.format(case_folder.name)).is_file() for name in (image, mask))
     ]
 
 
-def _kits23(folder: Path) -> list[Found]:
-    people = {str(one["case_id"]): one for one in read_json(_only(folder, "kits23.json"))}
-    ours = {"gender": "sex", "age_at_nephrectomy": "age", "bmi": "bmi"}
+def _kits23(folder: Path) -> list[ChallengeCase]:
+    persons = {str(one["case_id"]): one for one in read_json(_only(folder, "kits23.json"))}
+    columns = {"gender": "sex", "age_at_nephrectomy": "age", "bmi": "bmi"}
     return [
-        Found(
-            place.name,
-            place.name,
-            place / "imaging.nii.gz",
-            place / "segmentation.nii.gz",
-            {name: people.get(place.name, {}).get(key) for key, name in ours.items()},
+        ChallengeCase(
+            case_folder.name,
+            case_folder.name,
+            case_folder / "imaging.nii.gz",
+            case_folder / "segmentation.nii.gz",
+            {name: persons.get(case_folder.name, {}).get(key) for key, name in columns.items()},
         )
-        for place in _with_files(folder, "imaging.nii.gz", "segmentation.nii.gz")
+        for case_folder in _with_files(folder, "imaging.nii.gz", "segmentation.nii.gz")
     ]
 
 
-def _mnms(folder: Path) -> list[Found]:
+def _mnms(folder: Path) -> list[ChallengeCase]:
     columns = {"Sex": "sex", "Age": "age", "Height": "height", "Weight": "weight", "VendorName": "vendor"}
     columns |= {"Centre": "centre", "Pathology": "pathology", "ED": "ED", "ES": "ES"}
-    people = _rows(_only(folder, "*M&Ms_Dataset_*nformation*.csv"), "External code", columns)
-    found = []
-    for place in _with_files(folder / "Training" / "Labeled", "{}_sa.nii.gz", "{}_sa_gt.nii.gz"):
-        if place.name not in people:
+    persons = _rows(_only(folder, "*M&Ms_Dataset_*nformation*.csv"), "External code", columns)
+    cases = []
+    for case_folder in _with_files(folder / "Training" / "Labeled", "{}_sa.nii.gz", "{}_sa_gt.nii.gz"):
+        if case_folder.name not in persons:
             raise ValueError(
-                f"the table in {folder} must say which frames {place.name} has, it has no such row"
+                f"the table in {folder} must say which frames {case_folder.name} has, it has no such row"
             )
-        about = dict(people[place.name])
-        frames = {phase: about.pop(phase) for phase in ("ED", "ES")}
-        image, mask = (place / f"{place.name}_sa{end}.nii.gz" for end in ("", "_gt"))
+        attributes = dict(persons[case_folder.name])
+        frames = {phase: attributes.pop(phase) for phase in ("ED", "ES")}
+        image, mask = (case_folder / f"{case_folder.name}_sa{end}.nii.gz" for end in ("", "_gt"))
         for phase, frame in frames.items():
-            named = {"phase": phase, **about}
-            found.append(Found(f"{place.name}_{phase}", place.name, image, mask, named, int(frame)))
-    return found
+            named = {"phase": phase, **attributes}
+            cases.append(
+                ChallengeCase(f"{case_folder.name}_{phase}", case_folder.name, image, mask, named, int(frame))
+            )
+    return cases
 
 
-def _amos(folder: Path) -> list[Found]:
+def _amos(folder: Path) -> list[ChallengeCase]:
     columns = {"Patient's Sex": "sex", "Patient's Age": "age", "Site": "site", "Manufacturer": "manufacturer"}
     columns |= {"Manufacturer's Model Name": "scanner"}
     table = _rows(_only(folder, "labeled_data_meta_*.csv"), "amos_id", columns)
-    people = {int(float(number)): about for number, about in table.items()}
-    nobody = dict.fromkeys(next(iter(people.values()), {}))
-    found = []
+    persons = {int(float(number)): attributes for number, attributes in table.items()}
+    nobody = dict.fromkeys(next(iter(persons.values()), {}))
+    cases = []
     for end, part in (("Tr", "train"), ("Va", "validation")):
         for image in sorted((folder / f"images{end}").glob("amos_*.nii.gz")):
             case, mask = image.name.removesuffix(".nii.gz"), folder / f"labels{end}" / image.name
             number = int(case.removeprefix("amos_"))
             if mask.is_file():
                 modality = "CT" if number <= 500 else "MR"
-                about = {"part": part, "modality": modality, **people.get(number, nobody)}
-                found.append(Found(case, case, image, mask, about))
-    return found
+                attributes = {"part": part, "modality": modality, **persons.get(number, nobody)}
+                cases.append(ChallengeCase(case, case, image, mask, attributes))
+    return cases
 
 
-def _totalsegmentator(folder: Path) -> list[Found]:
+def _totalsegmentator(folder: Path) -> list[ChallengeCase]:
     columns = {"gender": "sex", "age": "age", "institute": "institute", "study_type": "study_type"}
     columns |= {"split": "part", "manufacturer": "manufacturer"}
-    people = _rows(_only(folder, "meta.csv"), "image_id", columns)
-    nobody = dict.fromkeys(next(iter(people.values()), {}))
-    found = []
-    for place in _with_files(folder, "ct.nii.gz", "ct.nii.gz"):
+    persons = _rows(_only(folder, "meta.csv"), "image_id", columns)
+    nobody = dict.fromkeys(next(iter(persons.values()), {}))
+    cases = []
+    for case_folder in _with_files(folder, "ct.nii.gz", "ct.nii.gz"):
         masks = {
-            file.name.removesuffix(".nii.gz"): file for file in (place / "segmentations").glob("*.nii.gz")
+            file.name.removesuffix(".nii.gz"): file
+            for file in (case_folder / "segmentations").glob("*.nii.gz")
         }
-        about = people.get(place.name, nobody)
-        found.append(Found(place.name, place.name, place / "ct.nii.gz", masks, about))
-    return found
+        attributes = persons.get(case_folder.name, nobody)
+        cases.append(
+            ChallengeCase(case_folder.name, case_folder.name, case_folder / "ct.nii.gz", masks, attributes)
+        )
+    return cases
 
 
-def _camus(folder: Path) -> list[Found]:
-    ours = {"Sex": "sex", "Age": "age", "ImageQuality": "image_quality", "EF": "ejection_fraction"}
-    found = []
-    for place in sorted(folder.glob("patient*/")):
+def _camus(folder: Path) -> list[ChallengeCase]:
+    columns = {"Sex": "sex", "Age": "age", "ImageQuality": "image_quality", "EF": "ejection_fraction"}
+    cases = []
+    for case_folder in sorted(folder.glob("patient*/")):
         for view in ("2CH", "4CH"):
-            about = place / f"Info_{view}.cfg"
-            images = {phase: place / f"{place.name}_{view}_{phase}.nii.gz" for phase in ("ED", "ES")}
-            masks = {phase: place / f"{place.name}_{view}_{phase}_gt.nii.gz" for phase in images}
-            there = [phase for phase in images if images[phase].is_file() and masks[phase].is_file()]
-            if there and not about.is_file():
-                raise ValueError(f"{place} must hold {about.name}, which has the person's attributes")
-            lines = about.read_text(encoding="utf-8").splitlines() if there else []
-            known = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
-            person = {name: known.get(key) for key, name in ours.items()}
-            for phase in there:
+            info = case_folder / f"Info_{view}.cfg"
+            images = {
+                phase: case_folder / f"{case_folder.name}_{view}_{phase}.nii.gz" for phase in ("ED", "ES")
+            }
+            masks = {phase: case_folder / f"{case_folder.name}_{view}_{phase}_gt.nii.gz" for phase in images}
+            complete = [phase for phase in images if images[phase].is_file() and masks[phase].is_file()]
+            if complete and not info.is_file():
+                raise ValueError(f"{case_folder} must hold {info.name}, which has the person's attributes")
+            lines = info.read_text(encoding="utf-8").splitlines() if complete else []
+            entries = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
+            person = {name: entries.get(key) for key, name in columns.items()}
+            for phase in complete:
                 named = {"view": view, "phase": phase, **person}
-                case = f"{place.name}_{view}_{phase}"
-                found.append(Found(case, place.name, images[phase], masks[phase], named))
-    return found
+                case = f"{case_folder.name}_{view}_{phase}"
+                cases.append(ChallengeCase(case, case_folder.name, images[phase], masks[phase], named))
+    return cases
 
 
 _AMOS_LABELS = (

@@ -1,9 +1,9 @@
 """A made-up cohort of heart masks and a made-up model that serves one group worse.
 
-Files as a user would have them: NIfTI masks in two folders, nnU-Net's dataset.json and groups.csv. No
-image is segmented here; predictions are the references with their boundaries moved. What is true of
-the cohort by construction: women are the minority and their boundaries are moved farther; one subject
-has no sex on record; one man's right ventricle was not found.
+The files are those of a user: NIfTI masks in two folders, nnU-Net's dataset.json and groups.csv. No image is
+segmented here; predictions are the references with their boundaries moved. By construction, women are the
+minority and their boundaries are moved farther; one subject has no sex on record; one man's right ventricle
+was not found.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The phantom cohort: made-up cardiac MR of groups that differ mostly outside the heart.
 
-Bias is not put in. People of one group are drawn more often than those of another, and the groups look a
+No bias is put in. Subjects of one group are drawn more often than those of another, and the groups look a
 little different, as Lee et al. (2025a) found for cine cardiac MR: in the fat under the skin, the shape of
 the chest, the vessels around the heart, the brightness, and hardly in the heart itself. A network that is
 trained on such a cohort serves the smaller group worse by itself.
@@ -52,9 +52,9 @@ class Shift:
         Raises:
             ValueError: there is no such part.
         """
-        known = [part.name for part in fields(self)]
-        if wrong := [name for name in names if name not in known]:
-            raise ValueError(f"a shift has the parts {', '.join(known)}, not {', '.join(wrong)}")
+        parts = [part.name for part in fields(self)]
+        if wrong := [name for name in names if name not in parts]:
+            raise ValueError(f"a shift has the parts {', '.join(parts)}, not {', '.join(wrong)}")
         return replace(self, **dict.fromkeys(names, 0.0))
 
 
@@ -80,7 +80,7 @@ def write_phantom(
     end-systole. `dataset.json` names the labels, `groups.csv` has case, subject, split, group, sex, age,
     height (cm) and weight (kg) of all of them. The same arguments give the same files.
 
-    The first group looks as it looks; the last has the whole shift, those between part of it, evenly.
+    The first group has no shift, the last has the whole shift, and those between have even parts of it.
 
     Args:
         folder: where to write.
@@ -142,10 +142,10 @@ def _write_all(
                 # One generator a person: a larger cohort keeps the people of a smaller one.
                 random = np.random.default_rng((seed, position, split == "test", person))
                 subject = f"{split}_{position}_{person:04d}"
-                body, scan, about = _person(own_shift, random)
+                body, scan, attributes = _person(own_shift, random)
                 for frame in ("ED", "ES"):
                     case = f"{subject}_{frame}"
-                    rows.append([case, subject, split, group, *about])
+                    rows.append([case, subject, split, group, *attributes])
                     _write_case(out, folder, case, body, scan, frame == "ES", grid, random)
     with (out / "groups.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
@@ -213,10 +213,10 @@ def _write_case(
 ) -> None:
     shape, spacing, slices = grid
     heights = (np.arange(slices) + 0.5) / slices * 0.95
-    drawn = [draw_slice(body, scan, float(height), systole, shape, spacing, random) for height in heights]
+    pairs = [draw_slice(body, scan, float(height), systole, shape, spacing, random) for height in heights]
     gain = float(np.exp(random.normal(0.0, 0.2))) * 400.0  # scanners have no unit of brightness
-    image = np.stack([np.round(gain * slice_) for slice_, _ in drawn]).clip(0, 32767).astype(np.int16)
-    mask = np.stack([outline for _, outline in drawn])
+    image = np.stack([np.round(gain * slice_) for slice_, _ in pairs]).clip(0, 32767).astype(np.int16)
+    mask = np.stack([outline for _, outline in pairs])
     for array, path in (
         (image, out / f"images{folder}" / f"{case}_0000.nii.gz"),
         (mask, out / f"labels{folder}" / f"{case}.nii.gz"),

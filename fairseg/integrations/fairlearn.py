@@ -84,8 +84,10 @@ def metric_frame(
 
     def of_part(part: Any) -> tuple[float, int]:
         """Return statistic and count of one group, by the function that makes fairseg's tables."""
-        own = np.asarray(part, dtype=np.float64)
-        statistics, counts = by_group(own, as_ids(np.zeros(len(own), dtype=int), known=1), statistic)
+        part_values = np.asarray(part, dtype=np.float64)
+        statistics, counts = by_group(
+            part_values, as_ids(np.zeros(len(part_values), dtype=int), known=1), statistic
+        )
         return float(statistics[0]), int(counts[0])
 
     return MetricFrame(
@@ -100,7 +102,7 @@ def metric_frame(
 def group_values(
     frame: MetricFrame, groups: Groups, *, metric: str = "dice", counts: str = SUBJECTS
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return what a frame says of each group, for `fairness_gap`, `skewed_error_ratio` and the like.
+    """Return a frame's value of each group, for `fairness_gap`, `skewed_error_ratio` and the like.
 
     The frame may be one of `metric_frame`, or any other with a dictionary of metrics and fairseg's names of
     levels; `fairlearn.metrics.count` makes counts.

@@ -95,7 +95,7 @@ class GroupTrainerMixin:
         self.model_accepts_loss_kwargs = False  # the loss is a mean over its batch, not over accumulated ones
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, after a look at the first sample of what will be evaluated."""
+        """Train, after a check of the first sample of each evaluation data set."""
         if self.args.do_eval or self.args.eval_on_start:
             data = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
             with _random_state_kept():
@@ -104,7 +104,7 @@ class GroupTrainerMixin:
         return super().train(*args, **kwargs)  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate, and leave the global generators alone: a restart after it draws what would follow."""
+        """Evaluate, and restore the global generators, so that a restart after it draws the same."""
         with _random_state_kept():
             return super().evaluate(*args, **kwargs)  # type: ignore[misc]
 
@@ -133,14 +133,14 @@ class GroupTrainerMixin:
         }
         collate: Any = trainer._get_collator_with_removed_columns(trainer.data_collator, "training")  # type: ignore[attr-defined]
         seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
-        made = DataLoader(
+        built = DataLoader(
             self.train_dataset,
             batch_sampler=self.group_sampler,
             collate_fn=collate,
             worker_init_fn=seed,
             **options,
         )
-        prepared: DataLoader[Any] = self.accelerator.prepare(made)
+        prepared: DataLoader[Any] = self.accelerator.prepare(built)
         check_loader(prepared)
         return prepared
 
@@ -163,7 +163,7 @@ class GroupTrainerMixin:
         return (loss, outputs) if return_outputs else loss
 
     def _check_first(self, dataset: Any) -> None:
-        """Check that the first sample of what is evaluated, if it has a first, gives groups and subjects."""
+        """Check that the first sample of an evaluation data set, if it has one, gives groups and subjects."""
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or not len(dataset):
             return
         trainer: Any = self
@@ -178,10 +178,10 @@ class GroupTrainerMixin:
             return
         for argument, key in zip(("group_key", "subject_key"), self.keys, strict=False):
             if batch.get(key) is None:
-                way_out = "" if argument == "group_key" else ", or leave out subject_key"
+                hint = "" if argument == "group_key" else ", or leave out subject_key"
                 raise ValueError(
                     f"the evaluation has no {key!r} ({argument}), it has {sorted(batch)}: let its data set"
-                    f" give it, as a number (names are dropped when batches are made){way_out}"
+                    f" give it, as a number (names are dropped when batches are made){hint}"
                 )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -257,10 +257,10 @@ def label_masks(logits: Any, labels: Any) -> Tensor:
     [[[0, 0, 1, 1]]]
     """
     logits, labels = (part[0] if isinstance(part, tuple | list) else part for part in (logits, labels))
-    given: Tensor = torch.as_tensor(logits)
-    if not given.is_floating_point():
-        return given
-    return (given if labels is None else _upsampled(given, torch.as_tensor(labels))).argmax(dim=1)
+    scores: Tensor = torch.as_tensor(logits)
+    if not scores.is_floating_point():
+        return scores
+    return (scores if labels is None else _upsampled(scores, torch.as_tensor(labels))).argmax(dim=1)
 
 
 def group_metrics(

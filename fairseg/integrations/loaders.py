@@ -1,4 +1,4 @@
-"""What frameworks made of the sampler of a loader: left alone, replaced, or dealt out a second time.
+"""Check the sampler of a loader that a framework has prepared: kept, replaced, or dealt out a second time.
 
 Frameworks that train in several processes take a data loader apart and build another, with a sampler of their
 own or one around that of the user. Batches then still come, but no longer in the shares of the sampler.
@@ -54,14 +54,7 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
     """
     around: list[Any] = []
     dataset = getattr(loader, "dataset", None)
-    for one in _data_sets(dataset, set()):
-        if moving := _MOVING & {kind.__name__ for kind in type(one).__mro__}:
-            is_made_of = "is" if one is dataset else "is made of"
-            raise ValueError(
-                f"the dataset {is_made_of} a {moving.pop()} of MONAI, which gives an index another image as"
-                " it goes on: groups by index would be those of others. Take a CacheDataset or a"
-                " PersistentDataset"
-            )
+    _check_is_stable(dataset)
     sampler = _find(loader, around)
     if sampler is None:
         raise ValueError(
@@ -74,26 +67,43 @@ def check_loader(loader: Any) -> GroupSampler[Any]:
             f"the draws of {type(sampler).__name__} are dealt out a second time, by"
             f" {_names(loader)}: with Lightning, set Trainer(use_distributed_sampler=False)"
         )
+    _check_processes(sampler, [loader, *around])
+    return sampler
+
+
+def _check_is_stable(dataset: Any) -> None:
+    """Refuse a data set, or one made of such, that gives an index another image in every epoch."""
+    for one in _data_sets(dataset, set()):
+        if moving := _MOVING & {kind.__name__ for kind in type(one).__mro__}:
+            is_made_of = "is" if one is dataset else "is made of"
+            raise ValueError(
+                f"the dataset {is_made_of} a {moving.pop()} of MONAI, which gives an index another image as"
+                " it goes on: groups by index would be those of others. Take a CacheDataset or a"
+                " PersistentDataset"
+            )
+
+
+def _check_processes(sampler: GroupSampler[Any], parts: list[Any]) -> None:
+    """Refuse draws that are dealt out to the processes twice, unevenly, or not at all."""
     world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    if world > 1 and _accelerate_deals([loader, *around]):
+    name = type(sampler).__name__
+    if world > 1 and _accelerate_deals(parts):
         if sampler.num_replicas > 1 or sampler._follows_torch:
             raise ValueError(
-                f"accelerate deals batches out to {world} processes itself, so {type(sampler).__name__} must"
-                " not: give it num_replicas=1, rank=0"
+                f"accelerate deals batches out to {world} processes itself, so {name} must not: give it"
+                " num_replicas=1, rank=0"
             )
-        if any(_deals_unevenly(part, sampler) for part in [loader, *around]):
+        if any(_deals_unevenly(part, sampler) for part in parts):
             raise ValueError(
                 f"with even_batches=False, accelerate gives some of the {world} processes a batch more of"
-                f" {type(sampler).__name__}, and a group loss would wait for those that have none: leave it"
-                f" True, or draw a number of batches that {world} divides"
+                f" {name}, and a group loss would wait for those that have none: leave it True, or draw a"
+                f" number of batches that {world} divides"
             )
     elif sampler.num_replicas != world:
         raise ValueError(
-            f"there are {world} processes, and {type(sampler).__name__} deals its draws to"
-            f" {sampler.num_replicas}: make it after torch.distributed is initialised, or give"
-            f" num_replicas={world} and rank"
+            f"there are {world} processes, and {name} deals its draws to {sampler.num_replicas}: make it"
+            f" after torch.distributed is initialised, or give num_replicas={world} and rank"
         )
-    return sampler
 
 
 def _check_is_taken_whole(sampler: GroupSampler[Any], around: list[Any], dataset: Any) -> None:
@@ -115,8 +125,8 @@ def _check_is_taken_whole(sampler: GroupSampler[Any], around: list[Any], dataset
 def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:
     """Let a sampler's next iteration begin at an item of an epoch, as if those before had been drawn.
 
-    Draws what comes before in the epoch and throws it away, which takes some microseconds a batch. Where a
-    saved state is at hand, `load_state_dict` does without.
+    It draws the items before and throws them away, which takes some microseconds a batch. Where a saved state
+    is at hand, `load_state_dict` needs no draws.
 
     Args:
         sampler: one of fairseg's.
@@ -144,17 +154,17 @@ def go_to(sampler: GroupSampler[Any], epoch: int, step: int = 0) -> None:
         sampler.load_state_dict(sampler.state_dict())
 
 
-def _data_sets(dataset: Any, seen: set[int]) -> Iterator[Any]:
+def _data_sets(dataset: Any, visited: set[int]) -> Iterator[Any]:
     """Return a data set and those that it is made of, as Subset, ConcatDataset and MONAI's Dataset are."""
-    if dataset is None or id(dataset) in seen:
+    if dataset is None or id(dataset) in visited:
         return
-    seen.add(id(dataset))
+    visited.add(id(dataset))
     yield dataset
     for name in ("dataset", "datasets", "data"):
         inner = getattr(dataset, name, None)
         for one in inner if name == "datasets" and isinstance(inner, list | tuple) else (inner,):
             if isinstance(one, Dataset):
-                yield from _data_sets(one, seen)
+                yield from _data_sets(one, visited)
 
 
 def _find(holder: Any, around: list[Any]) -> GroupSampler[Any] | None:

@@ -25,7 +25,7 @@ __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "GroupReport", "SkewedErro
 
 
 class _GroupMetric(GroupVoxelCounts, Metric):
-    """What all of them share: the state and its update.
+    """The shared base of all metrics: the state and its update.
 
     Args:
         num_groups: groups of the cohort, G: how many, a `Groups`, or their names.

@@ -1,4 +1,4 @@
-"""What MLflow and Weights & Biases take: keys of metrics with names of groups, and tables of an audit."""
+"""Logs for MLflow and Weights & Biases: keys of metrics with names of groups, and tables of an audit."""
 
 import re
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ def log_keys(names: Sequence[str]) -> tuple[str, ...]:
     """
     plain = {name: _plain(name) for name in names}
     keys: dict[str, str] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for name in sorted(plain, key=lambda name: plain[name] != name):  # those that can stay come first
         key, number = plain[name], 1
-        while key.casefold() in taken:
+        while key.casefold() in used:
             number += 1
             key = f"{plain[name]}_{number}"
-        taken.add(key.casefold())
+        used.add(key.casefold())
         keys[name] = key
     return tuple(keys[name] for name in names)
 
@@ -48,7 +48,7 @@ def log_keys(names: Sequence[str]) -> tuple[str, ...]:
 def log_audit(result: "AuditResult", run: Any) -> None:
     """Log an audit to a run of MLflow or Weights & Biases: its tables, verdict and sentence.
 
-    The tables are `result.groups` and `result.findings`. What was left out is not logged: it has the names of
+    The tables are `result.groups` and `result.findings`. `result.left_out` is not logged: it has the names of
     cases and subjects. In MLflow they are the artifacts `fairseg/groups.json` and `fairseg/findings.json`,
     and verdict and sentence are tags; in Weights & Biases all are under `fairseg/`, in the run's summary.
 

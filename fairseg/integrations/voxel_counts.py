@@ -1,4 +1,4 @@
-"""What group metrics in a training loop share: batches of masks to voxel counts, and those to Dice by group.
+"""The base of group metrics in a training loop: batches of masks to voxel counts, and those to Dice by group.
 
 `GroupVoxelCounts` is the one accumulator; the metrics for torchmetrics (and through them Lightning) and for
 MONAI are its subclasses, which add how their framework keeps rows, and gathers them over processes.
@@ -42,9 +42,9 @@ class GroupVoxelCounts:
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # of the framework's class
-        known = as_groups(num_groups)
-        self._groups = known if isinstance(known, Groups) else None
-        self.num_groups = len(known) if isinstance(known, Groups) else int(known or 0)
+        groups = as_groups(num_groups)
+        self._groups = groups if isinstance(groups, Groups) else None
+        self.num_groups = len(groups) if isinstance(groups, Groups) else int(groups or 0)
         if samples not in ("cases", "slices"):
             raise ValueError(f'samples must be "cases" or "slices", got {samples!r}')
         if statistic not in ("median", "mean"):
@@ -64,8 +64,8 @@ class GroupVoxelCounts:
         """Return the row of each sample, int64 (B, 2 + 3 L): group, subject, voxel counts."""
         voxels = count_voxels(prediction, reference, self.labels, self.ignore)
         size = len(voxels)
-        given = batch_ids(groups, self._groups, voxels.device)
-        ids = check_ids(given, "groups", size, -1, self.num_groups - 1)
+        group_ids = batch_ids(groups, self._groups, voxels.device)
+        ids = check_ids(group_ids, "groups", size, -1, self.num_groups - 1)
         owners = torch.full((size,), ALONE)
         if subjects is not None:
             owners = check_ids(subjects, "subjects", size, 0, _LARGEST_SUBJECT)
@@ -91,11 +91,11 @@ class GroupVoxelCounts:
         return by_group(dice, as_ids(groups, known=self.num_groups), self.statistic)[0]
 
     def _value(self) -> npt.ArrayLike:
-        """Return the metric's value: the statistic of each group (G,), or what is made of it."""
+        """Return the metric's value: the statistic of each group (G,), or one that follows from it."""
         return self._by_group()
 
     def _counts(self) -> dict[str, Tensor]:
-        """Return on how many subjects the values rest, and how many they leave out, int64."""
+        """Return the numbers of subjects behind the values, and of those left out, int64."""
         dice, groups = self._subjects()
         counts = {
             "subjects": by_group(dice, as_ids(groups, known=self.num_groups))[1],
@@ -186,10 +186,10 @@ def count_voxels(
 
 
 def _is_in(mask: Tensor, values: tuple[int, ...]) -> Tensor:
-    found = mask == values[0]
+    inside = mask == values[0]
     for value in values[1:]:
-        found = found | (mask == value)
-    return found
+        inside = inside | (mask == value)
+    return inside
 
 
 def subject_dice(
@@ -220,14 +220,14 @@ def subject_dice(
         dice = mean_dice(_sum(voxels, index, len(pairs)))
     else:
         case_dice = mean_dice(voxels)
-        known = ~np.isnan(case_dice)
-        total = _sum(np.where(known, case_dice, 0.0), index, len(pairs))
-        dice = _ratio(total, _sum(known.astype(float), index, len(pairs)))
+        finite = ~np.isnan(case_dice)
+        total = _sum(np.where(finite, case_dice, 0.0), index, len(pairs))
+        dice = _ratio(total, _sum(finite.astype(float), index, len(pairs)))
     return dice, pairs[:, 1].astype(np.int64)
 
 
 def numbered(name: str) -> str:
-    """Return what to type for ids of names: groups as `Groups` numbers them, subjects over all batches."""
+    """Return the code that makes ids of names: groups as `Groups` numbers them, subjects over all batches."""
     if name == "groups":
         return "fairseg.Groups.from_values(names).encode(names), names of the whole cohort"
     return "pandas.factorize(names)[0], names of the whole cohort"
@@ -236,27 +236,27 @@ def numbered(name: str) -> str:
 def check_ids(ids: Tensor, name: str, size: int, low: int, high: int) -> Tensor:
     """Return ids, an integer tensor (size,) with values from `low` to `high`, or raise a ValueError."""
     try:
-        given = torch.as_tensor(ids)
+        values = torch.as_tensor(ids)
     except (TypeError, ValueError):  # names
         raise ValueError(
             f"{name} must be integers, got {brief(ids)}; of names make them by {numbered(name)}"
         ) from None
-    if given.shape != (size,) or given.is_floating_point() or given.dtype == torch.bool:
+    if values.shape != (size,) or values.is_floating_point() or values.dtype == torch.bool:
         raise ValueError(
-            f"{name} must be {size} integer ids, got {given.dtype} of shape {tuple(given.shape)}"
+            f"{name} must be {size} integer ids, got {values.dtype} of shape {tuple(values.shape)}"
         )
-    least, most = int(given.min()), int(given.max())  # as Python's: a narrow dtype may not hold `high`
+    least, most = int(values.min()), int(values.max())  # as Python's: a narrow dtype may not hold `high`
     if least < low or most > high:
         wrong = least if least < low else most
         raise ValueError(f"{name} must be between {low} and {high}, got {wrong}")
-    return given
+    return values
 
 
 def _mask(array: Tensor, name: str, like: Tensor | None) -> Tensor:
     """Return label masks (B, *S)."""
     if not isinstance(array, Tensor) or array.ndim < 2 or array.numel() == 0:
-        got = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
-        raise ValueError(f"{name} must be a tensor (B, *S) with at least one voxel, got {got}")
+        received = tuple(array.shape) if isinstance(array, Tensor) else type(array).__name__
+        raise ValueError(f"{name} must be a tensor (B, *S) with at least one voxel, got {received}")
     if like is not None and array.is_floating_point():
         if array.ndim != like.ndim + 1 or array.shape[1] < 2:
             raise ValueError(
@@ -290,7 +290,7 @@ def mean_dice(counts: Floats) -> Floats:
     return _ratio(np.nansum(dice, axis=1), (~np.isnan(dice)).sum(axis=1).astype(float))
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def _ratio(part: Floats, total: Floats) -> Floats:
     result = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=result, where=whole > 0)
+    np.divide(part, total, out=result, where=total > 0)
     return result

@@ -68,7 +68,7 @@ class LogGroupMetrics(Callback):
         self._by_loader: dict[int, GroupReport] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what was counted before."""
+        """Forget earlier counts."""
         self._by_loader = {}
 
     def on_validation_batch_end(
@@ -83,9 +83,9 @@ class LogGroupMetrics(Callback):
         """Count a batch; with the first of a loader, tell Lightning what to log at the loader's end."""
         stage, step = ("test", "test_step") if trainer.testing else ("val", "validation_step")
         if not isinstance(outputs, dict) or any(name not in outputs for name in _NEEDED):
-            got = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+            returned = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
             raise ValueError(
-                f"{step} must return a dictionary with prediction, reference and groups, got {got}"
+                f"{step} must return a dictionary with prediction, reference and groups, got {returned}"
             )
         metric = self._by_loader.get(dataloader_idx)
         if metric is None:
@@ -100,7 +100,7 @@ class LogGroupMetrics(Callback):
 
 
 class _Logged(Metric):
-    """A number in the only form that Lightning asks for at the end of each loader, and not of all."""
+    """A number as a metric: Lightning reads only these at the end of each loader, and not of all."""
 
     full_state_update = False
 

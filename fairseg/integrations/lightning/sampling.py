@@ -75,15 +75,15 @@ class KeepGroupSampler(Callback):
         self._saved: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the samplers draw from, in plain numbers and text; nothing before a training."""
+        """Return the cohorts and options of the samplers, in plain numbers and text; none before training."""
         return {"samplers": self._identities} if self._identities else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep what the samplers of the checkpoint drew from, to be compared when the training starts."""
+        """Keep the cohorts and options of the checkpoint's samplers, to compare when the training starts."""
         self._saved = state_dict.get("samplers")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget what another checkpoint held.
+        """Forget the samplers of another checkpoint.
 
         Raises:
             ValueError: `overfit_batches` is set.
@@ -105,12 +105,11 @@ class KeepGroupSampler(Callback):
                 or none is left; or, after a restart, a sampler is
                 not that of the checkpoint, or it can not be set to where the checkpoint was saved.
         """
-        everything = _loaders(trainer)
+        all_loaders = _loaders(trainer)
         for name in self.unchecked:
-            if not any(_is_at(place, name) for place in everything):
-                raise ValueError(
-                    f"unchecked has {name!r}, the training loaders are {', '.join(everything) or 'one alone'}"
-                )
+            if not any(_is_at(path, name) for path in all_loaders):
+                loaders = ", ".join(all_loaders) or "one alone"
+                raise ValueError(f"unchecked has {name!r}, the training loaders are {loaders}")
         checked = self._checked(trainer)
         loaders, samplers = list(checked.values()), _check(checked)
         self._identities = [sampler._identity() for sampler in samplers]
@@ -122,7 +121,7 @@ class KeepGroupSampler(Callback):
             if not _keeps_state(loader) and _move(loader, sampler, *position)
         ]
         if any(getattr(loader, "num_workers", 0) for loader in moved):  # they have fetched ahead already
-            if any(map(_keeps_state, everything.values())):
+            if any(map(_keeps_state, all_loaders.values())):
                 raise ValueError(
                     "a restart with a loader that keeps its own state beside one with workers that keeps none"
                     " would lose the position of the first: give both the same kind, or the second"
@@ -140,14 +139,14 @@ class KeepGroupSampler(Callback):
     def _checked(self, trainer: Trainer) -> dict[str, Any]:
         """Return the training loaders that must draw by a group sampler, by their places."""
         loaders = _loaders(trainer)
-        left = {
-            place: loader
-            for place, loader in loaders.items()
-            if not any(_is_at(place, name) for name in self.unchecked)
+        checked = {
+            path: loader
+            for path, loader in loaders.items()
+            if not any(_is_at(path, name) for name in self.unchecked)
         }
-        if loaders and not left:
+        if loaders and not checked:
             raise ValueError("unchecked has all training loaders: leave out KeepGroupSampler")
-        return left
+        return checked
 
 
 def _loaders(trainer: Trainer) -> dict[str, Any]:
@@ -159,22 +158,22 @@ def _loaders(trainer: Trainer) -> dict[str, Any]:
     return {keystr(path): loader for path, loader in paths}
 
 
-def _is_at(place: str, name: str | int) -> bool:
+def _is_at(path: str, name: str | int) -> bool:
     """Whether a loader's place, such as `['left'][0]`, is at a key or place of the outermost level."""
-    return place.startswith(f"[{name!r}]")
+    return path.startswith(f"[{name!r}]")
 
 
 def _check(loaders: dict[str, Any]) -> list[GroupSampler[Any]]:
     """Return the group sampler of each loader, or raise a ValueError that names the loader."""
     samplers = []
-    for place, loader in loaders.items():
+    for path, loader in loaders.items():
         try:
             samplers.append(check_loader(loader))
         except ValueError as error:
-            if not place:
+            if not path:
                 raise
-            way_out = "(one that needs no groups goes into KeepGroupSampler(unchecked=[...]))"
-            raise ValueError(f"training loader {place}: {error} {way_out}") from None
+            hint = "(one that needs no groups goes into KeepGroupSampler(unchecked=[...]))"
+            raise ValueError(f"training loader {path}: {error} {hint}") from None
     return samplers
 
 

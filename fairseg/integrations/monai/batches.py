@@ -1,4 +1,4 @@
-"""What MONAI puts into a batch, as fairseg takes it: plain tensors, integer labels, ids of groups."""
+"""MONAI's batches in the form of fairseg: plain tensors, integer labels, ids of groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
         batch: a dictionary of what a loader collated, or a list of dictionaries, one a sample.
         key: where the ids are.
         size: B.
-        what: what they are, for errors.
+        what: the name of the ids, for errors.
 
     Raises:
         ValueError: the key is missing, there are not as many ids as samples, or they are no integers.
@@ -29,8 +29,8 @@ def ids_of(batch: Any, key: str, size: int, *, what: str) -> Tensor:
     parts = batch if isinstance(batch, list) else [batch]
     for part in parts:
         if not isinstance(part, Mapping) or key not in part:
-            there = sorted(map(str, part)) if isinstance(part, Mapping) else type(part).__name__
-            raise ValueError(f"the batch has no {key!r} for the {what}: it has {there}")
+            keys = sorted(map(str, part)) if isinstance(part, Mapping) else type(part).__name__
+            raise ValueError(f"the batch has no {key!r} for the {what}: it has {keys}")
     values: Any = [part[key] for part in parts] if isinstance(batch, list) else batch[key]
     try:
         ids = _as_tensor(values)

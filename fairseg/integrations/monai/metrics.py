@@ -60,7 +60,7 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
         return torch.as_tensor(self._value())
 
     def counts(self) -> dict[str, Tensor]:
-        """Return on how many subjects the values rest, and how many they leave out; int64.
+        """Return the numbers of subjects behind the values, and of those left out, int64.
 
         `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`: subjects
         of a group with no label in either mask.
@@ -90,17 +90,17 @@ class GroupDiceMetric(GroupVoxelCounts, CumulativeIterationMetric):
             raise ValueError(
                 f"y must be as many masks as y_pred, {len(y_pred)}, got {0 if y is None else len(y)}"
             )
-        given = {name: ids for name, ids in kwargs.items() if ids is not None}
-        if "groups" in given:
-            given["groups"] = batch_ids(given["groups"], self._groups, torch.device("cpu"))
-        given = {name: torch.as_tensor(ids) for name, ids in given.items()}
-        for name, ids in given.items():
+        ids_by_name = {name: ids for name, ids in kwargs.items() if ids is not None}
+        if "groups" in ids_by_name:
+            ids_by_name["groups"] = batch_ids(ids_by_name["groups"], self._groups, torch.device("cpu"))
+        ids_by_name = {name: torch.as_tensor(ids) for name, ids in ids_by_name.items()}
+        for name, ids in ids_by_name.items():
             if ids.shape != (len(y_pred),):
                 raise ValueError(f"{name} must be {len(y_pred)} integer ids, got shape {tuple(ids.shape)}")
         rows = [
             self._compute_tensor(
                 *(torch.as_tensor(masks[i]).detach().unsqueeze(0) for masks in (y_pred, y)),
-                **{name: ids[i : i + 1] for name, ids in given.items()},
+                **{name: ids[i : i + 1] for name, ids in ids_by_name.items()},
             )
             for i in range(len(y_pred))
         ]
@@ -141,7 +141,7 @@ class SkewedErrorRatioMetric(SkewedErrorRatioValue, GroupDiceMetric):
 
 
 def _label_mask(masks: Tensor, name: str) -> Tensor:
-    """Return label masks, integer (B, 1, *S), or logits (B, C, *S), from what MONAI's metrics are given."""
+    """Return label masks, integer (B, 1, *S), or logits (B, C, *S), from the arguments of MONAI's metrics."""
     masks = plain(masks)
     if masks.ndim < 3:
         raise ValueError(f"{name} must be (B, C, *S), got shape {tuple(masks.shape)}")

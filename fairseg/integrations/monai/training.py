@@ -127,7 +127,7 @@ class PrepareGroupBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Return what the trainer calls network and loss with.
+        """Return the arguments with which the trainer calls network and loss.
 
         Raises:
             ValueError: the batch has no groups, or not one for each sample.

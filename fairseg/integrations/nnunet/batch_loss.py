@@ -1,4 +1,4 @@
-"""The loss that nnU-Net calls with a batch, of which the trainers say the groups before."""
+"""The loss that nnU-Net calls with a batch, whose groups the trainers set before."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,16 +14,16 @@ Count = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class BatchLoss(nn.Module):
-    """nnU-Net calls `loss(output, target)`; the groups of the batch are said before, by `of_groups`.
+    """nnU-Net calls `loss(output, target)`; `of_groups` sets the groups of the batch before.
 
     Args:
         training: the loss in training mode.
-        validation: that in eval mode.
+        validation: the loss in eval mode.
         scales: weights of the outputs under deep supervision; None if there is one output.
-        count: what is counted in eval mode, of the output and target at full resolution.
+        count: counts voxels in eval mode, of the output and target at full resolution.
 
     Attributes:
-        counted: what it returned for the last batch.
+        counted: the counts of the last batch.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BatchLoss(nn.Module):
 
     @contextmanager
     def of_groups(self, groups: torch.Tensor) -> Iterator[None]:
-        """Let the batch that is computed meanwhile be of these groups, (B,)."""
+        """Set the groups, (B,), of the batch whose loss is computed within the `with` block."""
         self._groups = groups
         try:
             yield
@@ -55,7 +55,7 @@ class BatchLoss(nn.Module):
         """Return the loss of the batch, that of training or of validation by the module's mode.
 
         Raises:
-            RuntimeError: nobody said the groups.
+            RuntimeError: the groups were not set.
         """
         if self._groups is None:
             raise RuntimeError(

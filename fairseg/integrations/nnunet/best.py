@@ -1,4 +1,4 @@
-"""Which epoch is the best by group: by the mean or the worst of the groups, where nnU-Net takes all cases.
+"""The best epoch by group: by the mean or the worst of the groups, where nnU-Net takes all cases.
 
 nnU-Net's pseudo Dice pools the voxels of an epoch's validation batches, and its moving mean over epochs
 decides on checkpoint_best. Here both are of each group.
@@ -37,7 +37,7 @@ class BestByGroup:
         return f"the {self.rule} of the groups' pseudo Dice (moving means over epochs)"
 
     def end_epoch(self, logger: Any, epoch: int, counts: npt.NDArray[np.floating]) -> str:
-        """Take in what an epoch's validation counted, keep it in the logger, and return it as a line.
+        """Take the counts of an epoch's validation, keep their Dice in the logger, and return it as a line.
 
         Args:
             logger: nnU-Net's.
@@ -67,7 +67,7 @@ class BestByGroup:
         return min(values) if self.rule == "worst" else sum(values) / len(values)
 
     def improves(self) -> bool:
-        """Whether the last epoch is better than all before it, which then is remembered."""
+        """Return whether the last epoch is better than all before it, and remember it if so."""
         score = self.score
         if score is None or (self.best is not None and score <= self.best):
             return False
@@ -76,7 +76,7 @@ class BestByGroup:
 
 
 def restore(best: BestByGroup | None, logged: Mapping[str, list[Any]]) -> None:
-    """Go on from what a checkpoint's log says.
+    """Restore the moving means from a checkpoint's log.
 
     Raises:
         ValueError: the checkpoint was chosen by another rule, so the figures cannot be compared.

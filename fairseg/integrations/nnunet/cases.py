@@ -1,4 +1,4 @@
-"""Which group each of nnU-Net's cases belongs to, and how often it is drawn: groups.csv, checked."""
+"""The group of each of nnU-Net's cases, and how often it is drawn: groups.csv, checked."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def group_cases(
     bins: Mapping[str, Sequence[float]] | None = None,
     weight: str = "",
 ) -> CaseGroups:
-    """Return the groups of the training cases, as from `read_groups`, and of which of them the others are.
+    """Return the groups of the training cases, as from `read_groups`, and those of the validation cases.
 
     Raises:
         ValueError: as `read_groups`; or the training cases are all of one group.
@@ -151,12 +151,12 @@ def _untrained(
     groups: Groups,
     bins: Mapping[str, Sequence[float]] | None,
 ) -> dict[str, int]:
-    """Count the cases to validate on of each group that no training case is of."""
+    """Count the cases to validate on of each group without a training case."""
     try:
-        every = Groups.from_table(everything, by=groups.attributes, bins=bins)
-    except ValueError:  # of numbers that the training cases do not have: it is only told
+        all_groups = Groups.from_table(everything, by=groups.attributes, bins=bins)
+    except ValueError:  # numbers that the training cases do not have: this count is only logged
         return {}
-    cases = zip(every.names, every.counts(every.encode(validated)).tolist(), strict=True)
+    cases = zip(all_groups.names, all_groups.counts(all_groups.encode(validated)).tolist(), strict=True)
     return {name: count for name, count in cases if count and name not in groups.names}
 
 
@@ -168,10 +168,10 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
     """
     rows = read_rows(file, cases)
     if column not in rows:
-        others = attributes_of(rows)
+        attributes = attributes_of(rows)
         raise ValueError(
-            f"{file} has no column {column!r} to draw cases by, it has {', '.join(others) or 'none'}: name"
-            f" one by the variable FAIRSEG_WEIGHT{did_you_mean(column, others)}"
+            f"{file} has no column {column!r} to draw cases by, it has {', '.join(attributes) or 'none'}:"
+            f" name one by the variable FAIRSEG_WEIGHT{did_you_mean(column, attributes)}"
         )
     weights = read_numbers(rows.set_index("case")[column], str(file))
     if wrong := [str(case) for case, weight in weights.items() if not weight >= 0]:
@@ -185,7 +185,7 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
 
 
 def attributes_of(rows: pd.DataFrame, weight: str = "") -> list[str]:
-    """Return the columns that say something of a case, but for the one that it is drawn by."""
+    """Return the columns that describe a case, without the one of its weight."""
     return [name for name in rows.columns if name not in ("case", "subject", NOTE, weight)]
 
 

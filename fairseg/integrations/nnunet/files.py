@@ -1,4 +1,4 @@
-"""nnU-Net's files of cases, whose ending its dataset.json says."""
+"""nnU-Net's files of cases, with the ending that dataset.json states."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ DATASET = "dataset.json"
 
 
 def file_ending(*folders: Path) -> str:
-    """Return the ending that the first dataset.json in these folders says, such as ".tif"; "" if none does.
+    """Return the ending in the first dataset.json of these folders that has one, such as ".tif"; else "".
 
     Raises:
         ValueError: a dataset.json cannot be read, or its ending is not as nnU-Net wants it.

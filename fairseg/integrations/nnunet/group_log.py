@@ -1,9 +1,9 @@
-"""What is kept of the groups in nnU-Net's logger, whose dictionary its checkpoints carry.
+"""The entries on groups in nnU-Net's logger, whose dictionary its checkpoints carry.
 
-One of each an epoch, as the logger wants of all its entries. `group_loss_state` is that from which training
-goes on: the groups, which training cases are of them, and the state of the objective in plain numbers. Where
-the loss knows groups: `group_losses`, the mean training loss of each by name, and `group_weights`, what each
-weighs. `network_of` names nnU-Net's trainer that builds the network, and so can predict.
+There is one of each an epoch, as the logger wants of all its entries. Training resumes from
+`group_loss_state`: the groups, their training cases, and the state of the objective in plain numbers. Where
+the loss knows groups, there are `group_losses`, the mean training loss of each by name, and `group_weights`.
+`network_of` names nnU-Net's trainer that builds the network, and so can predict.
 """
 
 import math
@@ -25,7 +25,7 @@ DRAWS = "case_weights"
 
 
 def keep(logger: Any, epoch: int, loss: GroupLoss, cases: CaseGroups) -> None:
-    """Keep what `restore` needs: the state of the objective after an epoch, and the groups of the cases."""
+    """Keep the entry for `restore`: the state of the objective after an epoch, and the cases' groups."""
     state = {name: value.tolist() for name, value in loss.state_dict().items()}
     entry = {
         "groups": cases.groups.to_dict(),
@@ -44,12 +44,12 @@ def keep_network(logger: Any, epoch: int, builder: type) -> None:
 
 
 def keep_draws(logger: Any, epoch: int, weights: Mapping[str, float] | None) -> None:
-    """Keep by what weights the cases are drawn; {} for none."""
+    """Keep the weights by which the cases are drawn; {} for none."""
     logger.local_logger.my_fantastic_logging[DRAWS] = [dict(weights or {})] * (epoch + 1)
 
 
 def check_draws(logger: Any, weights: Mapping[str, float] | None) -> None:
-    """Raise a ValueError if the checkpoint says that its cases were drawn by other weights."""
+    """Raise a ValueError if the cases of the checkpoint were drawn by other weights."""
     entries = logger.local_logger.my_fantastic_logging.get(DRAWS)
     if entries and entries[-1] != dict(weights or {}):
         raise ValueError(
@@ -102,8 +102,8 @@ def restore(logger: Any, loss: GroupLoss, cases: CaseGroups) -> None:
     """Set the objective to the state that the logger holds of the last epoch.
 
     Raises:
-        ValueError: it holds none, or that of other groups or of another cohort; the message says what is not
-            as it was.
+        ValueError: it holds none, or that of other groups or of another cohort; the message has the
+            difference.
     """
     entries = logger.local_logger.my_fantastic_logging
     if not entries.get(STATE) or "fingerprint" not in entries[STATE][-1]:
@@ -120,7 +120,7 @@ def restore(logger: Any, loss: GroupLoss, cases: CaseGroups) -> None:
 
 
 def _changed(saved: dict[str, Any], now: CaseGroups) -> str:
-    """Say what is not as it was when the checkpoint was trained; nothing if all is."""
+    """Return the difference to the groups and cases of the checkpoint, in words; "" if there is none."""
     before, groups = Groups.from_dict(saved["groups"]), now.groups
     if before != groups:
         return (
@@ -129,9 +129,9 @@ def _changed(saved: dict[str, Any], now: CaseGroups) -> str:
             f" {' and '.join(groups.attributes)}): look at FAIRSEG_BY, FAIRSEG_BINS and groups.csv"
         )
     if saved["fingerprint"]["cases"] != now.fingerprint["cases"]:
-        what, where = "other training cases", "splits_final.json"
+        difference, file = "other training cases", "splits_final.json"
     elif saved["fingerprint"] != now.fingerprint:
-        what, where = "the same training cases, but of other groups", "groups.csv"
+        difference, file = "the same training cases, but of other groups", "groups.csv"
     else:
         return ""
     was, are = (
@@ -139,8 +139,8 @@ def _changed(saved: dict[str, Any], now: CaseGroups) -> str:
         for counts in (saved["counts"], now.counts)
     )
     return (
-        f"the checkpoint is of another cohort, {what} (by group they were {was}, now they are {are}): look at"
-        f" {where}"
+        f"the checkpoint is of another cohort, {difference} (by group they were {was}, now they are {are}):"
+        f" look at {file}"
     )
 
 

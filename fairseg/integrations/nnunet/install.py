@@ -17,16 +17,14 @@ TRAINERS = (
     "nnUNetTrainerFairGroupDRO_Oversampling",
 )
 _PACKAGES = ("site-packages", "dist-packages")
-
-
-_FIRST = (2, 8)  # of nnU-Net that finds trainers outside of itself
+_FIRST = (2, 8)  # version of nnU-Net that finds trainers outside of itself
 
 
 def missing() -> list[str]:
-    """Return what keeps nnU-Net from training with what is written, one line each; nothing is imported.
+    """Return the obstacles to training with the written file, one line each; nothing is imported.
 
     Raises:
-        ValueError: an nnU-Net is installed that looks for no trainers outside of itself.
+        ValueError: the installed nnU-Net finds no trainers outside of itself.
     """
     try:
         installed = version("nnunetv2")

@@ -28,7 +28,7 @@ class Draws:
 class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
     """Draws the cases of each batch by `GroupBatchSampler`: equal shares of all groups, subjects evenly.
 
-    With weights, cases are drawn in proportion to theirs in place of that, within their group.
+    With weights, cases are drawn in proportion to their weight instead, within their group.
 
     nnU-Net forces foreground into the last third of a batch. A case's place in the batch says nothing about
     its group, so every group has its part of that third.
@@ -44,10 +44,10 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
 
     def __init__(self, *args: Any, draws: Draws, **options: Any) -> None:
         super().__init__(*args, **options)
-        known = [str(case) for case in self.indices if draws.groups[case] >= 0]
-        self._cases = np.array(known)
+        cases = [str(case) for case in self.indices if draws.groups[case] >= 0]
+        self._cases = np.array(cases)
         self._groups, self._subjects, self._weights = (
-            None if column is None else [column[case] for case in known]
+            None if column is None else [column[case] for case in cases]
             for column in (draws.groups, draws.subjects, draws.weights)
         )
         self._drawing: tuple[int, Iterator[list[int]]] | None = None
@@ -87,16 +87,16 @@ def drawn_training(draws: Draws, training: list[Any]) -> Iterator[list[Any]]:
     Yields:
         A list that holds the training dataset once its loader was made by that name.
     """
-    made: list[Any] = []
+    loaded: list[Any] = []
 
     def make(data: Any, *args: Any, **options: Any) -> Any:
         if not any(data is one for one in training):
             return nnUNetDataLoader(data, *args, **options)
-        made.append(data)
+        loaded.append(data)
         return GroupDataLoader(data, *args, draws=draws, **options)
 
     trainer_module.nnUNetDataLoader = make
     try:
-        yield made
+        yield loaded
     finally:
         trainer_module.nnUNetDataLoader = nnUNetDataLoader

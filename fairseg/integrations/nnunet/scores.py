@@ -78,20 +78,20 @@ def read_summaries(
     file_of: dict[str, Path] = {}
     summaries = [(file, _cases(file, chosen)) for path in results for file in _summaries(Path(path))]
     cohort = cohort_as_files(cohort, {case for _, cases in summaries for case in cases})
-    known = set(cohort["case"])
+    in_cohort = set(cohort["case"])
     for file, cases in summaries:
-        if cases and known.isdisjoint(cases):
+        if cases and in_cohort.isdisjoint(cases):
             raise ValueError(f"no case of {file} has a row in {table}: {hint_of_no_match(cohort, cases)}")
-        for case, case_rows in cases.items():
+        for case, structure_rows in cases.items():
             if case in file_of:
                 raise ValueError(f"case {case} must be in one {SUMMARY}, is in {file_of[case]} and {file}")
             file_of[case] = file
-            rows += case_rows
+            rows += structure_rows
     if not rows:
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
     _check_both_sides(rows, file_of.values(), {str(name) for name in known_absent})
     if metrics:
-        said = next(filter(None, map(_about, file_of.values())), None)
+        declared = next(filter(None, map(_about, file_of.values())), None)
         folder = _references(file_of.values()) if references is None else Path(references)
         folders = list(dict.fromkeys(file.parent for file in file_of.values()))
         measured = score_folders(
@@ -99,19 +99,21 @@ def read_summaries(
             folder,
             cohort[cohort["case"].isin(file_of)],
             cases=file_of,  # the references are of all folds
-            labels=chosen or (None if said is None else said.structures),
+            labels=chosen or (None if declared is None else declared.structures),
             prediction_labels=prediction_labels,
-            ignore=None if said is None else said.ignore,
+            ignore=None if declared is None else declared.ignore,
             metrics=list(dict.fromkeys(["dice", *metrics])),
             **scoring,
         ).to_frame()
         _check_same_masks(pd.DataFrame(rows), measured)
         return measured
-    about = rows_of(cohort, list(file_of))
-    scores = about.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
-    if NOTE in about:
-        scores[NOTE] = scores["case"].map(about.set_index("case")[NOTE])
-    return noted(scores, {case: [_SOURCE, *([] if case in known else [NOT_IN_COHORT])] for case in file_of})
+    case_rows = rows_of(cohort, list(file_of))
+    scores = case_rows.drop(columns=NOTE, errors="ignore").merge(pd.DataFrame(rows), on="case")
+    if NOTE in case_rows:
+        scores[NOTE] = scores["case"].map(case_rows.set_index("case")[NOTE])
+    return noted(
+        scores, {case: [_SOURCE, *([] if case in in_cohort else [NOT_IN_COHORT])] for case in file_of}
+    )
 
 
 def _summaries(path: Path) -> list[Path]:
@@ -128,17 +130,17 @@ def _summaries(path: Path) -> list[Path]:
 
 
 def _check_both_sides(
-    rows: Sequence[Mapping[str, Any]], files: Iterable[Path], known: Collection[str]
+    rows: Sequence[Mapping[str, Any]], files: Iterable[Path], never_predicted: Collection[str]
 ) -> None:
     """Raise if a structure is in some mask of one side and in none of the other: codes may differ."""
     table = pd.DataFrame(rows)
     sizes = (table[list(VOXELS)] > 0).groupby(table["label"], sort=False).sum()
     for label, (predicted, true) in zip(sizes.index, sizes.to_numpy().tolist(), strict=True):
-        if (predicted == 0) != (true == 0) and not (true and str(label) in known):
-            has, other = ("references", "prediction") if true else ("predictions", "reference")
+        if (predicted == 0) != (true == 0) and not (true and str(label) in never_predicted):
+            has, side = ("references", "prediction") if true else ("predictions", "reference")
             never = f'; if the model never predicts it, say --labels "{label}=VALUE:VALUE"' if true else ""
             raise ValueError(
-                f"no {other} in {listed(sorted({str(file) for file in files}))} has {label}, but "
+                f"no {side} in {listed(sorted({str(file) for file in files}))} has {label}, but "
                 f"{max(predicted, true)} {has}: if they have other values, score the masks with fairseg "
                 f'evaluate --labels "{label}=REFERENCE:PREDICTION"{never}'
             )
@@ -151,8 +153,8 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
         summary = read_json(file, nan=True)
         model = _model(file)
         ending = "" if model is None else file_ending(model)
-        about = _about(file)
-        structures = chosen or ({} if about is None else about.structures)
+        declared = _about(file)
+        structures = chosen or ({} if declared is None else declared.structures)
         names = {codes: str(name) for name, codes in structures.items()}
         for reference, metrics in _entries(summary):
             # Written on Windows, the path has backslashes.
@@ -177,7 +179,7 @@ def _model(file: Path) -> Path | None:
 
 
 def _about(file: Path) -> DatasetLabels | None:
-    """Return what the dataset.json above a summary says of labels."""
+    """Return the labels in the dataset.json above a summary."""
     model = _model(file)
     return None if model is None else read_dataset_labels(model)
 
@@ -190,20 +192,20 @@ def _references(files: Iterable[Path]) -> Path:
         if named.is_absolute() and named.is_dir():  # written on Windows, it is neither elsewhere
             return named
         dataset = next((folder.name for folder in file.resolve().parents if folder.name[:7] == "Dataset"), "")
-        own = Path(os.environ.get("nnUNet_preprocessed", ".")) / dataset / "gt_segmentations"  # noqa: SIM112
-        if dataset and own.is_dir():
-            return own
+        preprocessed = Path(os.environ.get("nnUNet_preprocessed", ".")) / dataset / "gt_segmentations"  # noqa: SIM112
+        if dataset and preprocessed.is_dir():
+            return preprocessed
     raise ValueError(
         f"the references that {file} names are not there ({reference}), nor are they in nnUNet_preprocessed:"
         " say --references FOLDER"
     )
 
 
-def _check_same_masks(found: pd.DataFrame, measured: pd.DataFrame) -> None:
+def _check_same_masks(summarized: pd.DataFrame, measured: pd.DataFrame) -> None:
     """Raise if the masks have another Dice than nnU-Net found: the summary is of other masks."""
     keys = ["case", "label"]
     pairs = (
-        found[[*keys, "dice"]]
+        summarized[[*keys, "dice"]]
         .astype({"label": str})
         .merge(measured[[*keys, "dice"]].astype({"label": str}), on=keys, suffixes=("", "_again"))
     )

@@ -91,8 +91,8 @@ def write_splits(
         write_files(target.parent, {FILE: json.dumps(splits, indent=1) + "\n"}, "nnunet")
     subjects = folded.drop_duplicates("subject")
     counts = pd.crosstab(subjects["group"], subjects["fold"])
-    there = [known for known in order if known in counts.index]
-    return counts.reindex(index=there, columns=range(folds), fill_value=0)
+    names = [name for name in order if name in counts.index]
+    return counts.reindex(index=names, columns=range(folds), fill_value=0)
 
 
 def dataset_name(dataset: str, raw: Path) -> str:
@@ -111,10 +111,10 @@ def dataset_name(dataset: str, raw: Path) -> str:
 def _preprocessed_cases(raw: Path, preprocessed: Path) -> list[str]:
     """Return the cases to split; log how they differ from those of the raw dataset."""
     ending = file_ending(preprocessed, raw)
-    labels, kept = raw / "labelsTr", preprocessed / PREPROCESSED
-    if not kept.is_dir():
+    labels, segmentations = raw / "labelsTr", preprocessed / PREPROCESSED
+    if not segmentations.is_dir():
         return cases_in(labels, ending)
-    cases = cases_in(kept, ending)
+    cases = cases_in(segmentations, ending)
     if labels.is_dir():  # the dataset.json may name files that lie elsewhere
         labelled = set(cases_in(labels, ending))
         if new := sorted(labelled - set(cases)):

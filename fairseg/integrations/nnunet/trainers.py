@@ -1,6 +1,6 @@
 """nnU-Net's trainer with group losses and balanced batches, under the names that `nnUNetv2_train -tr` takes.
 
-All but the objective and who is drawn into a batch is nnU-Net's own: plans, augmentation, schedule and
+Everything but the objective and the draw of cases is nnU-Net's own: plans, augmentation, schedule and
 validation.
 """
 
@@ -34,7 +34,7 @@ _CUDA = torch.device("cuda")
 
 
 class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
-    """What the trainers share. One of your own overrides `make_loss`, `balanced`, `weighted`, or several.
+    """The base of the trainers. One of your own overrides `make_loss`, `balanced`, `weighted`, or several.
 
     It may also have one of nnU-Net's variants as a second base. The loss of samples is that which nnU-Net's
     `_build_loss` returns there, so a variant that sets the loss keeps it; one whose loss or whose methods
@@ -128,7 +128,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         return ERMLoss(base)
 
     def _read_table(self, environment: Environment) -> None:
-        """Read from groups.csv what is needed of it: the groups, the weights, or nothing."""
+        """Read the parts of groups.csv that the trainer needs: the groups, the weights, or nothing."""
         column = environment.weight or ("weight" if self.weighted else "")
         draws = self.balanced or self.weighted
         if column and not draws:
@@ -146,12 +146,12 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         groups: Mapping[str, int] = dict.fromkeys(training, 0)
         subjects, weights = None, None
         if by_group:
-            self.case_groups = found = group_cases(
+            self.case_groups = cases = group_cases(
                 file, training, validation, by=environment.by, bins=environment.bins, weight=column
             )
-            self.print_to_log_file(f"fairseg: {found}")
+            self.print_to_log_file(f"fairseg: {cases}")
             if self.balanced:
-                groups, subjects = found.ids, found.subjects
+                groups, subjects = cases.ids, cases.subjects
         if column and draws:
             weights = read_weights(file, training, column)
             weightless = set(groups.values()) - {groups[case] for case, weight in weights.items() if weight}
@@ -190,9 +190,9 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         self._training_data.clear()
         if self._draws is None:
             return super().get_dataloaders()  # type: ignore[no-any-return]
-        with drawn_training(self._draws, self._training_data) as made:
+        with drawn_training(self._draws, self._training_data) as loaded:
             loaders: tuple[Any, Any] = super().get_dataloaders()
-        if loaders[0] is not None and not made:  # none is made by nnU-Net's benchmark without data
+        if loaders[0] is not None and not loaded:  # none is made by nnU-Net's benchmark without data
             raise RuntimeError(
                 "this version of nnU-Net makes its data loaders in another way, so cases would be drawn as in"
                 " nnU-Net"
@@ -261,9 +261,9 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
             logged = self.logger.local_logger.my_fantastic_logging
             if logged.get(BEST):
                 logged[BEST][-1]["best"] = self._best.best
-            held, self._best_ema = self._best_ema, self._best.best
+            before, self._best_ema = self._best_ema, self._best.best
             super().save_checkpoint(filename)
-            self._best_ema = held
+            self._best_ema = before
         else:
             super().save_checkpoint(filename)
 
@@ -275,12 +275,13 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         builder = _owner(type(self), "build_network_architecture")
         group_log.keep_network(self.logger, self.current_epoch, builder)
         group_log.keep_draws(self.logger, self.current_epoch, self._case_weights)
-        known = [output for output in train_outputs if output["group_count"].sum() > 0]
-        super().on_train_epoch_end(known or [{**train_outputs[0], "loss": np.array(np.nan)}])
-        if len(known) < len(train_outputs):
+        with_group = [output for output in train_outputs if output["group_count"].sum() > 0]
+        super().on_train_epoch_end(with_group or [{**train_outputs[0], "loss": np.array(np.nan)}])
+        if len(with_group) < len(train_outputs):
+            without = len(train_outputs) - len(with_group)
             self.print_to_log_file(
-                f"fairseg: {len(train_outputs) - len(known)} of {counted(len(train_outputs), 'step')} had no"
-                " sample of known group; the training loss leaves them out"
+                f"fairseg: {without} of {counted(len(train_outputs), 'step')} had no sample of known group;"
+                " the training loss leaves them out"
             )
         if self.case_groups is None:
             return
@@ -329,7 +330,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         elif "keys" in batch:
             ids = [self.case_groups.ids[str(case)] for case in batch["keys"]]
         else:  # of no case: nnU-Net's benchmark without data
-            ids = [place % len(self.case_groups.groups) for place in range(len(batch["data"]))]
+            ids = [index % len(self.case_groups.groups) for index in range(len(batch["data"]))]
         return torch.tensor(ids, dtype=torch.int64, device=self.device)
 
 
@@ -384,10 +385,12 @@ def _check_bases(kind: type) -> None:
 
     Or where it would lose its own: two bases that both say the loss.
     """
-    ours = {name for name in vars(FairTrainer) if hasattr(nnUNetTrainer, name) and not name.startswith("__")}
+    overridden = {
+        name for name in vars(FairTrainer) if hasattr(nnUNetTrainer, name) and not name.startswith("__")
+    }
     for base in kind.__mro__[: kind.__mro__.index(FairTrainer)]:
         is_variant = issubclass(base, nnUNetTrainer) and not issubclass(base, FairTrainer)
-        if is_variant and (hidden := sorted(ours & vars(base).keys())):
+        if is_variant and (hidden := sorted(overridden & vars(base).keys())):
             raise NotImplementedError(
                 f"{kind.__name__}: {base.__name__} has a {hidden[0]} of its own, which would take the place"
                 " of fairseg's; name the trainer of fairseg before it"
