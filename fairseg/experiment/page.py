@@ -286,19 +286,17 @@ def _subjects(results: Results) -> Table:
 
 
 def _arms(results: Results) -> pd.DataFrame:
-    rows = []
-    for arm, state in results.states.items():
-        tasks = results.study.arms[arm]
-        rows.append(
-            {
-                "key": arm.key,
-                "method": CHOICES[arm.method].title,
-                "images": arm.images,
-                "seed": arm.seed,
-                "status": state.status,
-                "error": state.error,
-                "training": " ".join(tasks.trainings),
-                "test": " ".join(tasks.tests),
-            }
-        )
+    rows = [
+        {
+            "key": arm.key,
+            "method": CHOICES[arm.method].title,
+            "images": arm.images,
+            "seed": arm.seed,
+            "status": state.status,
+            "error": state.error,
+            "training": " ".join(results.study.arms[arm].trainings),
+            "test": " ".join(results.study.arms[arm].tests),
+        }
+        for arm, state in results.states.items()
+    ]
     return pd.DataFrame(rows)

@@ -123,8 +123,8 @@ def _is_plan(value: Any) -> bool:
     if not isinstance(value, dict) or value.keys() - {"unit"} != {"axis", "spacing", "shape"}:
         return False
     spacing = value["spacing"]
-    positive = isinstance(spacing, list | tuple) and len(spacing) == 2
-    positive = positive and all(isinstance(mm, float) and 0 < mm < inf for mm in spacing)
+    pair = isinstance(spacing, list | tuple) and len(spacing) == 2
+    positive = pair and all(isinstance(mm, float) and 0 < mm < inf for mm in spacing)
     valid = value["axis"] in (0, 1, 2) and value.get("unit", "mm") in ("mm", "px")
     return positive and valid and _is_size(value["shape"])
 

@@ -56,16 +56,8 @@ def _audit(cohort: Gathered, reference: Sequence[str]) -> str:
     call, masks = cohort.call, cohort.predictions or "PREDICTIONS"
     groups = ["--groups", cohort.groups_file or "GROUPS.csv", *cohort.options.words]
     least = ["--min-size", str(call.min_size)] if call.min_size != Call.min_size else []
-    audit = [
-        "fairseg",
-        "audit",
-        masks,
-        str(cohort.raw.mask_folder),
-        *groups,
-        *_by(cohort),
-        *reference,
-        *least,
-    ]
+    folders = masks, str(cohort.raw.mask_folder)
+    audit = ["fairseg", "audit", *folders, *groups, *_by(cohort), *reference, *least]
     if cohort.predictions or not call.run:
         return shlex.join(audit)
     predict = ["fairseg", "predict", call.run, str(_images(cohort)), "--no-mirror"]

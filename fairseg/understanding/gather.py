@@ -128,6 +128,7 @@ def gather(
     data: str | Path,
     by: str | Sequence[str],
     reference: str | None,
+    call: Call,
     *,
     cohort: str | Path | pd.DataFrame | None,
     options: TableOptions | None,
@@ -137,27 +138,24 @@ def gather(
     run: "TrainedRun | None",
     predict_run: "Callable[..., Any] | None",
     scratch: Path,
-    test: bool,
-    margins: Sequence[float] | None,
-    min_size: int,
     spacing: Spacing | None,
     confounders: Sequence[str] = (),
 ) -> Gathered:
-    """Read the cohort; arguments are those of `understand`.
+    """Read the cohort; arguments are those of `understand`, and `call` has the others.
 
     Where there is a run and no `predictions`, `predict_run` writes the run's into the folder `scratch`.
 
     Raises:
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
     """
-    part: Literal["Tr", "Ts"] = "Ts" if test else "Tr"
+    part: Literal["Tr", "Ts"] = "Ts" if call.test else "Tr"
     raw = read_raw(data, part)
     labels = plain_labels(raw, "understand")
     for name, of_data in (("channels", list(raw.channels)), ("labels", raw.labels)):
         if run is not None and run.about[name] != of_data:
             raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {of_data}")
     file = Path(data) / "groups.csv" if cohort is None else cohort
-    unseen = 0 if test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
+    unseen = 0 if call.test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
     scored = None if scores is None else _with_dice(Scores.of(scores))
     attributes = (by,) if isinstance(by, str) else tuple(by)
     everybody = _read_table(
@@ -172,7 +170,7 @@ def gather(
     of_groups = {name: edges for name, edges in bins.items() if name in attributes}
     groups = Groups.from_table(everybody, by=by, bins=of_groups)
     groups.warn_of_levels()
-    members = _Members(everybody, groups, min_size, _trained_on(run, everybody))
+    members = _Members(everybody, groups, call.min_size, _trained_on(run, everybody))
     _order(groups, reference, members)
     table = members.rows(everybody)
     folder = predictions
@@ -197,6 +195,7 @@ def gather(
         name: CaseFiles(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
         for name in table["case"]
     }
+    margins = call.margins or None
     frame = make_frame(list(files.values()), labels, margins)
     if frame.blank:
         with_organ = everybody[~everybody["case"].isin(frame.blank)]
@@ -208,7 +207,7 @@ def gather(
     cases = [files[name] for name in table["case"]]
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
     group_of = members.judged.set_index("subject")["group"]
-    in_training = _table_of_training(file, options, data) if test else everybody
+    in_training = _table_of_training(file, options, data) if call.test else everybody
     return Gathered(
         attributes=groups.attributes,
         data=str(data),
@@ -231,6 +230,7 @@ def gather(
         unseen=unseen,
         trained=_in_training(in_training, groups, order),
         spacing=spacing,
+        call=call,
     )
 
 

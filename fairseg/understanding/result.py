@@ -196,6 +196,7 @@ def understand(
             data,
             by,
             reference,
+            call,
             cohort=cohort,
             options=options,
             bins=bins or {},
@@ -204,13 +205,9 @@ def understand(
             run=trained,
             predict_run=predict_run,
             scratch=Path(scratch),
-            test=test,
-            margins=None if margins is None else [float(margin) for margin in margins],
-            min_size=min_size,
             spacing=spacing,
             confounders=confounder_names,
         )
-    gathered = replace(gathered, call=call)
     # Tests that need no network have as many deals as by default.
     cheap = permutations if model == "linear" else PERMUTATIONS["linear"]
     tested: dict[str, Any] = {"permutations": cheap, "seed": seed}

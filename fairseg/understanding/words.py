@@ -9,25 +9,11 @@ import numpy as np
 
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say_from
-from fairseg.understanding.advice import (
-    Advice,
-    clearest,
-    goes_with_dice,
-    pixels_differ,
-    rough_outlines,
-)
+from fairseg.understanding.advice import Advice, clearest, goes_with_dice, pixels_differ, rough_outlines
 from fairseg.understanding.commands import commands_of, held_out, images_of
 from fairseg.understanding.confounded import ALL
 from fairseg.understanding.errors import ERROR, MeasureDifference
-from fairseg.understanding.kinds import (
-    ANATOMY,
-    REFERENCES,
-    Kind,
-    best_of,
-    kind_of,
-    of_the_image,
-    shown_in,
-)
+from fairseg.understanding.kinds import ANATOMY, REFERENCES, Kind, best_of, kind_of, of_the_image, shown_in
 from fairseg.understanding.readable import Reading
 from fairseg.understanding.understood import Understood
 from fairseg.understanding.views import (
@@ -76,17 +62,14 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
     lines: list[tuple[Kind, str]] = [("image", image_line(result))]
     anatomy = shown_in(result.readings, *ANATOMY)
     if row := best_of(anatomy or shown_in(result.readings, OUTLINE)):
-        outlines = _alike(rough_outlines(result.measures))
-        frame = result.cohort.frame
-        pixels = pixels_differ(result.readings, frame.unit)
+        outlines, frame = _alike(rough_outlines(result.measures)), result.cohort.frame
         facts = {"row": row, "anatomy": bool(anatomy), "outlines": outlines, "size": frame.size}
-        facts |= {"pixels": pixels}
-        lines.append(("references", say("references", by=by, **facts)))
-    errors, features = shown_in(result.readings, ERRORS), shown_in(result.readings, BOTTLENECK)
+        pixels = pixels_differ(result.readings, frame.unit)
+        lines.append(("references", say("references", by=by, pixels=pixels, **facts)))
+    errors, features = (best_of(shown_in(result.readings, view)) for view in (ERRORS, BOTTLENECK))
     if errors or features:
-        best = {"errors": best_of(errors), "features": best_of(features)}
         differing = next((one for one in result.atlas if one.shown), None)
-        lines.append(("model", say("model", by=by, place=differing, **best)))
+        lines.append(("model", say("model", by=by, place=differing, errors=errors, features=features)))
     return lines
 
 

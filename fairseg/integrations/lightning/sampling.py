@@ -111,13 +111,13 @@ class KeepGroupSampler(Callback):
                 loaders = ", ".join(all_loaders) or "one alone"
                 raise ValueError(f"unchecked has {name!r}, the training loaders are {loaders}")
         checked = self._checked(trainer)
-        loaders, samplers = list(checked.values()), _check(checked)
+        samplers = _check(checked)
         self._identities = [sampler._identity() for sampler in samplers]
         _compare(self._saved, self._identities)
         position = _position(trainer, trainer.num_training_batches)
         moved = [
             loader
-            for loader, sampler in zip(loaders, samplers, strict=True)
+            for loader, sampler in zip(checked.values(), samplers, strict=True)
             if not _keeps_state(loader) and _move(loader, sampler, *position)
         ]
         if any(getattr(loader, "num_workers", 0) for loader in moved):  # they have fetched ahead already
