@@ -26,7 +26,7 @@ FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 
 @dataclass(frozen=True)
 class Shift:
-    """How a group looks different from the first one; each is one number and can be set to 0.
+    """The differences of a group from the first one; each is one number and can be set to 0.
 
     Attributes:
         fat: more fat under the skin, mm.

@@ -35,7 +35,7 @@ class Choice:
 
 _ALL = tuple(IMAGES)
 
-# What CVaR needs: a loss of each sample.
+# CVaR needs a loss of each sample.
 _BALANCED_SAMPLE = {"sampler": "oversampling", "loss": "balanced", "base": "dice_ce_sample"}
 
 # Methods of Lee et al. (2025). Group DRO runs on cross-entropy alone, so its effect shows only in comparison
@@ -103,7 +103,7 @@ BEYOND = {name: one for name, one in CHOICES.items() if not one.grid}
 
 
 def key_of(method: str, images: str = "full") -> str:
-    """Return what an arm of a method is called.
+    """Return the key of a method's arm.
 
     >>> key_of("oversampling", "crop")
     'crop/oversampling'
@@ -122,7 +122,7 @@ BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Preset:
-    """How long an experiment trains and how often."""
+    """The length and the number of an experiment's trainings."""
 
     settings: dict[str, Any]  # those that differ from the defaults
     ce_factor: int  # cross-entropy alone learns more slowly: its arms take so many times the epochs
@@ -161,7 +161,7 @@ class Arm:
 
     @property
     def key(self) -> str:
-        """What the arm is called on the command line and in tables, whatever the seed.
+        """The name of the arm on the command line and in tables, the same for all seeds.
 
         >>> Arm(0, "full", "baseline").key, Arm(0, "full", "oversampling", "balance", 0.25).key
         ('full/baseline', 'balance/0.25')

@@ -1,4 +1,4 @@
-"""Where tasks run: in this process, in processes of this machine, or as jobs of a cluster.
+"""Engines that run tasks: in this process, in processes of this machine, or as jobs of a cluster.
 
 Each engine starts tasks and says when they have ended; `fairseg.experiment.schedule` decides which.
 """
@@ -36,7 +36,7 @@ class Running:
 
 
 class Engine(Protocol):
-    """What runs tasks, `slots` at a time."""
+    """Runs tasks, `slots` at a time."""
 
     slots: int
 

@@ -40,7 +40,7 @@ def draw(results: Results) -> dict[str, bytes]:
 
 
 def caption(name: str) -> str:
-    """Return what a figure shows."""
+    """Return the caption of a figure."""
     kind, *parts = name.split("-")
     if kind == "fig2":
         images, test = parts

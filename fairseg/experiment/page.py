@@ -90,7 +90,7 @@ def write_experiment(
     }
     if not results.boxes.empty:
         files["boxes.csv"] = csv_files.to_csv(results.boxes)
-    # Of an earlier call for more arms there may be more figures.
+    # An earlier call for more arms may have left more figures.
     drawn_before = sorted(file.name for pattern in _DRAWN for file in (root / REPORT).glob(pattern))
     write_files(root / REPORT, files, "experiment", stale=drawn_before)
     return root / REPORT / PAGE

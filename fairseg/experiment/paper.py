@@ -37,7 +37,7 @@ external cascade/oversampling         0.928 0.920  0.039 0.026  4.658  3.875  2.
 
 @dataclass(frozen=True)
 class Printed:
-    """What the paper prints of one model."""
+    """The printed figures of one model."""
 
     medians: dict[str, tuple[str, str]]  # measure of `MEASURES` -> (White, Black), as printed
     ser: str  # as printed

@@ -14,7 +14,7 @@ from fairseg.training.settings import Settings
 
 @dataclass(frozen=True)
 class Plan:
-    """On which data an experiment runs, which arms, and how often.
+    """The data of an experiment, its arms, and how often they run.
 
     Attributes:
         dataset: folder in nnU-Net's raw layout. If it has labelsTs, those are the test set.
@@ -64,13 +64,13 @@ class Plan:
 
     @property
     def table_of_cases(self) -> dict[str, Any]:
-        """How tasks find and read that table, as JSON holds it; see `read_table`."""
+        """The file and options by which tasks read that table, as JSON holds them; see `read_table`."""
         options = {name: value for name, value in asdict(self.options).items() if value}
         return {"table": str(self.table_file.resolve()), **({"options": options} if options else {})}
 
     @property
     def by(self) -> str:
-        """What the groups are made by."""
+        """The attributes that make the groups, as text."""
         return " and ".join(sorted(self.recipe.by))
 
     @property

@@ -1,4 +1,4 @@
-"""What an experiment has shown: the scores of all arms, their figures, and tables in the paper's form."""
+"""The results of an experiment: the scores of all arms, their figures, and the paper's findings."""
 
 import json
 from collections import defaultdict
@@ -177,7 +177,7 @@ def collect(root: Path, study: Study) -> Results:
 
 
 def state_of_arm(root: Path, tasks: ArmTasks) -> State:
-    """Return how far an arm is: failed as soon as a task has, done when all tests are; seconds are of all."""
+    """Return the state of an arm: failed as soon as a task has, done when all tests are; seconds of all."""
     tests = [state_of(root / name) for name in tasks.tests]
     states = [*(state_of(root / name) for name in tasks.trainings), *tests]
     if failed := [state for state in states if state.status == "failed"]:

@@ -175,7 +175,7 @@ class Overview:
 
 
 def _progress(root: Path, name: str) -> str:
-    """Return how far a running task is: of a training the last epoch with the Dice of each group."""
+    """Return the progress of a running task: for a training, the last epoch with the Dice of each group."""
     lines = read_log(root / name)
     if not lines:
         return f"  {name}"

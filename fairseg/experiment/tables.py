@@ -144,7 +144,7 @@ def make_table(results: Results, judged: Judged) -> Table:
 
 
 def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
-    """Return what the paper prints of the same arms, `None` where it has no such table."""
+    """Return the paper's table of the same arms, `None` where it has none."""
     printed = {key: PRINTED[test][key] for key in keys if key in PRINTED[test]}
     if not printed or not title.startswith("Table"):
         return None

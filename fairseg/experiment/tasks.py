@@ -63,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True)
 class State:
-    """How far a task is: "open", "done" or "failed", in how many seconds, and why it failed."""
+    """The state of a task: "open", "done" or "failed", its seconds, and why it failed."""
 
     status: Literal["open", "done", "failed"]
     seconds: float = 0.0
@@ -72,7 +72,7 @@ class State:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a task may use."""
+    """The device, threads and processes that a task may use."""
 
     device: str = "cpu"  # as in `Settings`
     threads: int = 1  # of torch, on the CPU; results can depend on it in the last bit
@@ -80,7 +80,7 @@ class Machine:
 
 
 def state_of(folder: Path) -> State:
-    """Return how far the task of a folder is."""
+    """Return the state of the task in a folder."""
     for status in ("done", "failed"):
         try:
             result = json.loads((folder / f"{status}.json").read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Where fairseg meets other libraries: one file or folder a library, which only that one imports."""
+"""Integrations with other libraries: one file or folder a library, which only that one imports."""

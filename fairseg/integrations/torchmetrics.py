@@ -141,7 +141,7 @@ class SkewedErrorRatio(SkewedErrorRatioValue, _GroupMetric):
 
 
 class GroupCounts(_GroupMetric):
-    """How many subjects the other metrics rest on, and how many they leave out; int64.
+    """The numbers of subjects behind the other metrics, and of those left out; int64.
 
     `subjects` (G,): those with a Dice; `unknown_group`: subjects without a group; `empty_masks`: subjects
     of a group with no label in either mask, which have no Dice.

@@ -195,7 +195,7 @@ def _is_in(mask: Tensor, values: tuple[int, ...]) -> Tensor:
 def subject_dice(
     voxels: Floats, groups: npt.ArrayLike, subjects: npt.ArrayLike, samples: Samples
 ) -> tuple[Floats, Ids]:
-    """Return one Dice a subject, the mean over labels.
+    """Return the Dice of each subject, the mean over labels.
 
     Args:
         voxels: as from `count_voxels`, (N, 3, L).

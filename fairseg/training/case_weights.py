@@ -19,7 +19,7 @@ from fairseg.training.checkpoint import case_code
 
 @dataclass(frozen=True)
 class CaseWeights:
-    """How often each training case is drawn, against the others."""
+    """The weights by which training cases are drawn."""
 
     weight: npt.NDArray[np.float64]  # (N,)
     upweighted: tuple[str, ...]  # names of the cases that are drawn more often

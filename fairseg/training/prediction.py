@@ -73,7 +73,7 @@ class TrainedRun:
 
     @property
     def standardize(self) -> Literal["crop", "organ"] | None:
-        """How crops are standardised, as `Cascade` takes it."""
+        """The standardisation of crops, as `Cascade` takes it."""
         named = self.about["settings"].get("standardize", "crop")
         return None if named == "image" else named
 

@@ -57,7 +57,7 @@ _SAME = 1e-3  # relative difference of spacings that needs no resampling
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """How all cases of a dataset become slices of one pixel size."""
+    """The common form of a dataset's cases: slices across one axis, of one pixel size."""
 
     axis: int  # of the arrays as read (z, y, x), across which slices lie
     spacing: tuple[float, float]  # mm in plane after resampling

@@ -29,7 +29,7 @@ class RawDataset:
     images: dict[str, tuple[Path, ...]]  # case -> one file a channel
     masks: dict[str, Path]  # case -> file
     ignore: int | None = None  # value of the masks that counts for nothing
-    # Of regions, unions of labels: the label that each structure is painted with, one over the other.
+    # For regions, which are unions of labels: the label of each, painted one over the other.
     order: tuple[int, ...] | None = None
     sizes: VoxelSizes = field(default_factory=VoxelSizes)  # of images and masks whose files state none
 
@@ -45,7 +45,7 @@ class RawDataset:
 
     @property
     def mask_folder(self) -> Path:
-        """Where the masks lie."""
+        """The folder of the masks."""
         return next(iter(self.masks.values())).parent
 
     def only(self, cases: Collection[str]) -> "RawDataset":

@@ -55,7 +55,7 @@ class CheckpointRule:
             self.rule = "last"
 
     def score(self, dice: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> float | None:
-        """Return how good an epoch is, by the Dice of the held-out subjects (P,) and their groups (P,).
+        """Return the score of an epoch, from the Dice of the held-out subjects (P,) and their groups (P,).
 
         `None` for no choice, and where a group that chooses has no Dice.
 

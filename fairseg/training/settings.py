@@ -23,7 +23,7 @@ def _setting(default: Any, text: str, low: float = 0, high: float = inf) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """What to train and how; the defaults are nnU-Net's (Isensee et al. 2021), the method is ERM.
+    """The settings of a training; the defaults are nnU-Net's (Isensee et al. 2021), the method is ERM.
 
     The method is two choices that do not depend on each other, the sampler and the loss;
     `fairseg.training.methods.METHODS` has those of the paper.
@@ -198,7 +198,7 @@ class Settings:
             raise ValueError(f"settings must be those of this version: {error}") from None
 
 
-# What needs no groups, of the settings that are about them.
+# Values of the settings about groups that need no groups.
 _WITHOUT_GROUPS = {"sampler": "natural", "loss": "erm", "reweight": "none", "attribute_head": "none"}
 MACHINE = ("workers", "device", "compile")  # settings on which no result depends
 

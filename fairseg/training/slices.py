@@ -188,7 +188,7 @@ class Slices(Dataset[tuple[Tensor, Tensor, int, int]]):
 
 
 def _annotated(mask: Labels) -> npt.NDArray[np.bool_] | None:
-    """Return where a slice is annotated, for patches around it, as in nnU-Net; None: all, or nowhere."""
+    """Return the annotated pixels of a slice, for patches around them, as in nnU-Net; None: all, or none."""
     annotated = mask != IGNORED
     return None if annotated.all() or not annotated.any() else annotated
 

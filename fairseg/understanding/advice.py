@@ -1,4 +1,4 @@
-"""What the findings suggest, as findings themselves: the words stand in the template."""
+"""Advice that follows from the findings, as findings themselves: the words stand in the template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ def advise(
     removed: Mapping[float, float] | None = None,
     trained: Mapping[str, int] | None = None,
 ) -> tuple[Advice, ...]:
-    """Return what the findings suggest.
+    """Return the advice that follows from the findings.
 
     Args:
         readings: as from `read_groups`.
@@ -157,7 +157,7 @@ def _of_crops(
 
 
 def _of_pixels(readings: Readings, rare: str) -> list[Advice]:
-    """Return what the organ's pixels suggest, or brightness and noise of images that nothing else tells."""
+    """Return the advice on the organ's pixels, or on brightness and noise that nothing else explains."""
     advice, inside = [], told_inside(readings)
     if organ := best_of([row for row in inside if row.view == ORGAN]):
         advice.append(Advice("inside", "shown", {"row": organ, "rare": rare}))
@@ -182,7 +182,7 @@ def rarest(trained: Mapping[str, int]) -> str:
 
 
 def _leaks(readings: Readings) -> list[dict[str, Any]]:
-    """Return where the tightest crop tells a group less if it is standardised by itself."""
+    """Return the groups that the tightest crop tells less well if it is standardised by itself."""
     curve = margin_curve(readings)
     if not curve:
         return []
@@ -202,7 +202,7 @@ def _of_the_model(
     rare: str,
     crop: Crop | None,
 ) -> list[Advice]:
-    """Return what the model's Dice suggests, where it was asked."""
+    """Return the advice on the model's Dice, where there is one."""
     advice: list[Advice] = []
     exchanges = [one for one in changes if one.donors]
     if moved := clearest(exchanges):
@@ -220,7 +220,7 @@ def _of_the_model(
 def goes_with_dice(
     associated: Sequence[Association], predicted: Sequence[Prediction]
 ) -> Association | Prediction | None:
-    """Return what is shown to go with Dice, and is of more than size if any is; the clearest of these."""
+    """Return the clearest of what is shown to go with Dice, preferably beyond the organ's size."""
     candidates: list[Association | Prediction] = [*associated, *predicted]
     shown = [one for one in candidates if one.shown]
     return min(shown, key=lambda one: (one.of_size, one.p_adjusted, -abs(one.correlation)), default=None)

@@ -14,7 +14,7 @@ _NO_SPREAD = 1e-12
 
 @dataclass(frozen=True)
 class Change(Tested):
-    """What an intervention does to the Dice of a group.
+    """The change of a group's Dice by an intervention.
 
     Attributes:
         intervention: what was done to the images.
@@ -41,7 +41,7 @@ class Change(Tested):
 
 @dataclass(frozen=True, eq=False)
 class Occlusion(Tested):
-    """What blanking one patch of the image after the other does to the Dice of two groups.
+    """The change of two groups' Dice if one patch of the image after the other is blanked.
 
     Attributes:
         first: name of the reference group.
@@ -60,7 +60,7 @@ class Occlusion(Tested):
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """What a network does if the outside changes.
+    """The changes of a network's Dice if the outside of the organ's box changes.
 
     Attributes:
         dice: of each subject, images as they are, mean over structures and cases, (N,).

@@ -26,7 +26,7 @@ _UNLIKE = 0.25  # difference within strata, in standard deviations of all, above
 
 @dataclass(frozen=True)
 class Confounded:
-    """What confounders have to do with what can be read.
+    """The readings of confounders alone, and of views beyond them.
 
     Attributes:
         names: of the confounders.
@@ -117,7 +117,7 @@ def _alike(score: Floats, member: Integers, row: Reading, least: int) -> Integer
     mixed = [stratum for stratum in np.unique(strata) if np.ptp(member[strata == stratum]) > 0]
     used = np.isin(strata, mixed)
     few = min(member[used].sum(), (1 - member[used]).sum()) < least
-    # Of confounders that are not shown to tell a group, the score is noise, in which all are alike.
+    # Where confounders are not shown to tell a group, their score is noise, and all subjects are alike.
     differ = row.auc > APART or (row.shown and unlike(score, member, strata) > _UNLIKE)
     return None if few or differ else np.where(used, strata, -1)
 
@@ -169,6 +169,6 @@ def unlike(score: Floats, member: Integers, strata: Integers) -> float:
 
 
 def _strata(score: Floats) -> Integers:
-    """Return which fifth of the subjects each is in, by a score; equal scores are in one."""
+    """Return the fifth of each subject by a score; equal scores are in one."""
     edges = np.quantile(score, np.arange(1, STRATA) / STRATA)
     return np.searchsorted(edges, score, side="right").astype(np.int64)

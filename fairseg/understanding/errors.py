@@ -1,4 +1,4 @@
-"""Who is over- and under-segmented, and where: an atlas of errors by group, and what masks measure.
+"""Over- and under-segmentation by group: an atlas of errors, and differences of measures of the masks.
 
 The atlas is the share of a group's subjects in whom a place of the organ's box is a false positive or a false
 negative. Neighbouring places are tested together (cluster permutation; Maris and Oostenveld 2007): the test
@@ -27,7 +27,7 @@ _LEAST_ERRORS = 0.02  # mean share of errors, below which a place is not looked 
 
 @dataclass(frozen=True, eq=False)
 class Atlas(Tested):
-    """Where the errors of two groups differ.
+    """The places where the errors of two groups differ.
 
     Attributes:
         structure: name of the label.
@@ -51,7 +51,7 @@ class Atlas(Tested):
 
     @property
     def size(self) -> float:
-        """How many more places of the cluster are wrong in a subject of the group with more errors."""
+        """Wrong places of the cluster in a subject: the difference of the groups' means."""
         return float(abs((self.shares[1] - self.shares[0])[self.cluster].sum()))
 
 
@@ -128,7 +128,7 @@ def _heaviest(
 
 @dataclass(frozen=True)
 class MeasureDifference(Tested):
-    """How a number of the masks differs between two groups.
+    """The difference of a number of the masks between two groups.
 
     Attributes:
         measure: what is measured, with its unit.

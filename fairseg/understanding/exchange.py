@@ -47,7 +47,7 @@ class Scan:
 
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Which pixels of a slice lie in the box, (y, x)."""
+        """The pixels of a slice that lie in the box, (y, x)."""
         rows, columns = (
             (np.arange(length) >= low) & (np.arange(length) < high)
             for length, low, high in zip(self.mask.shape[1:], self.box.start, self.box.stop, strict=True)

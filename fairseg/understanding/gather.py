@@ -201,7 +201,7 @@ def gather(
         with_organ = everybody[~everybody["case"].isin(frame.blank)]
         members.leave_blank(set(with_organ["subject"]))
         table = members.rows(with_organ)
-        # Of these alone: an organ or an image of another group would widen every view.
+        # Made anew without them: an organ or an image of another group would widen every view.
         frame = make_frame([files[name] for name in table["case"]], labels, margins)
     order = _order(groups, reference, members)
     cases = [files[name] for name in table["case"]]
@@ -275,7 +275,7 @@ def _table_of_training(
 
 
 def _in_training(table: pd.DataFrame | None, groups: Groups, judged: Sequence[int]) -> dict[str, int]:
-    """Return how many subjects of each group that is judged a table has; empty if it has none of one."""
+    """Return the subjects in a table of each judged group; empty if some group has none."""
     if table is None:
         return {}
     members = read_subjects(table, groups.encode(table), len(groups)).members

@@ -1,4 +1,4 @@
-"""Which question a view answers: can the group be read from the image, from the references, or from errors?
+"""The question that a view answers: can the group be read from the image, from references, or from errors?
 
 A network sees the image alone. The references are drawn by hand and hold the organ's size and shape; the map
 of errors and the features of a run belong to a model. A view that is cut out by the reference's outline shows
@@ -19,7 +19,7 @@ OF_ORGAN = (*CUT_OUT, *REFERENCES)  # of what lies outside they show at most the
 
 
 def kind_of(view: str) -> Kind:
-    """Return what a view is of.
+    """Return the source of a view.
 
     >>> kind_of("whole image"), kind_of("reference mask"), kind_of("map of errors")
     ('image', 'references', 'model')
@@ -33,12 +33,12 @@ def shown_in(readings: Readings, *views: str) -> list[Reading]:
 
 
 def of_the_image(readings: Readings) -> list[Reading]:
-    """Return what is shown to be readable from the image, which an outline alone does not explain."""
+    """Return the readings that are shown from the image, without those that an outline alone explains."""
     return [row for row in readings.rows if row.shown and question_of(readings, row) == "image"]
 
 
 def question_of(readings: Readings, row: Reading) -> Kind:
-    """Return what a reading is of: of the references too if their outline may be all that a view shows."""
+    """Return the source of a reading: the references if their outline may be all that a view shows."""
     explained = row.shown and row.view in CUT_OUT and not beyond_outline(readings, row)
     return "references" if explained else kind_of(row.view)
 

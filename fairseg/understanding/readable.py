@@ -56,7 +56,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Reading(Tested):
-    """How well a group can be told from the others by a view.
+    """The accuracy with which a view tells a group from the others.
 
     Attributes:
         view: name of it.
@@ -88,7 +88,7 @@ class Reading(Tested):
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What all views say of the groups.
+    """The readings of all views.
 
     Attributes:
         rows: of each view and group.
@@ -242,7 +242,7 @@ def limits_of(auc: float, n: int, n_others: int, spread: float) -> tuple[float, 
 
 
 def critical(chance: Floats, level: float) -> float:
-    """Return what must be exceeded for `share_as_large` to be below a level; infinity if nothing is.
+    """Return the value above which `share_as_large` is below a level; infinity if it never is.
 
     >>> deals = np.arange(99.0)
     >>> critical(deals, 0.05), share_as_large(deals, 95.5), share_as_large(deals, 94.5)

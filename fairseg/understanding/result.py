@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class UnderstandResult(Understood):
-    """Where a group can be read, and what that has to do with errors. Printed, it is the answer and a table.
+    """Where a group can be read, and whether errors go with it; printed, an answer and a table.
 
     Its attributes are those of `Understood`.
     """

@@ -25,7 +25,7 @@ _Row = tuple[Any, ...]  # of the findings
 
 @dataclass(frozen=True, eq=False)
 class Understood:
-    """Where a group can be read, and what that has to do with errors.
+    """The evidence on where a group can be read, and whether errors go with it.
 
     Attributes:
         cohort: whose images were looked at.
@@ -128,7 +128,7 @@ class Understood:
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
-        """What the findings suggest, the strongest evidence first."""
+        """Advice that follows from the findings, the strongest evidence first."""
         changes = () if self.intervention is None else self.intervention.changes
         evidence = self.confounded, self.associations, self.atlas, self.measures, changes
         return advise(

@@ -44,7 +44,7 @@ _FEWEST = FOLDS  # subjects with a Dice, of a group and of the others
 
 @dataclass(frozen=True)
 class AtSize(Tested):
-    """What goes with Dice if the Dice of the reference with itself moved by one pixel is held fixed.
+    """The correlation with Dice where the reference's Dice with itself moved by one pixel is held fixed.
 
     Attributes:
         correlation: of ranks within the groups, pooled over them.
@@ -57,7 +57,7 @@ class AtSize(Tested):
 
 @dataclass(frozen=True)
 class _GoesWithDice(Tested):
-    """What goes with Dice, within the groups.
+    """The correlation of a view with Dice, within the groups.
 
     Attributes:
         view: name of it.

@@ -87,7 +87,7 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all views of a cohort have in common.
+    """The common frame of all views of a cohort.
 
     Attributes:
         axis: of the arrays as read, across which slices lie; None for images in 2D.
@@ -121,7 +121,7 @@ class Frame:
 
     @property
     def size(self) -> str:
-        """What the size of a structure is: a volume, of images in 2D an area."""
+        """The name of a structure's size: "volume", or "area" in 2D."""
         return "area" if self.flat else "volume"
 
     @property
@@ -343,7 +343,7 @@ def _number_views(
 
 
 def _moments(inside: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
-    """Return how a label is spread in plane: the standard deviations along y and x, and their correlation."""
+    """Return the spread of a label in plane: the standard deviations along y and x, and their correlation."""
     _, rows, columns = np.nonzero(inside)
     if rows.size < 3:
         return [0.0, 0.0, 0.0]
@@ -354,7 +354,7 @@ def _moments(inside: npt.NDArray[np.bool_], spacing: Floats) -> list[float]:
 
 
 def _roughness(inside: npt.NDArray[np.bool_]) -> float:
-    """Return how much longer an outline is than that of the same label smoothed, percent; NaN without one."""
+    """Return the percentage by which an outline exceeds that of the smoothed label; NaN without one."""
     ratios = []
     for plane in inside:
         smooth = gaussian_filter(plane.astype(np.float64), 2.0) >= 0.5

@@ -1,4 +1,4 @@
-"""Where a group is told: outside the organ, in it, or in views that hold both; and which crop leaves it out.
+"""The place that tells a group: outside the organ, in it, or both; and the crop that leaves it out.
 
 Only a view without the organ shows that something lies outside. Only pixels of the organ show that something
 lies in it, and what is there no crop hides: a wide one may dilute it, so that it is not shown any more.
@@ -91,12 +91,12 @@ def tightest_shown(readings: Readings) -> list[Reading]:
 
 
 def told_inside(readings: Readings) -> list[Reading]:
-    """Return what tells a group by pixels of the organ, better than its outline does."""
+    """Return the readings of the organ's pixels that tell a group better than its outline does."""
     return [row for row in shown_in(readings, *PIXELS_OF_ORGAN) if beyond_outline(readings, row)]
 
 
 def told_outside(readings: Readings) -> list[Reading]:
-    """Return what tells a group in views without the organ."""
+    """Return the readings of views without the organ that tell a group."""
     return shown_in(readings, *WITHOUT_ORGAN)
 
 
@@ -109,7 +109,7 @@ def beyond_size(readings: Readings, row: Reading) -> bool:
 
 
 def told_by_both(readings: Readings) -> list[Reading]:
-    """Return what tells a group in views that hold the organ and more, and better than the organ does."""
+    """Return the readings of the organ and its surroundings that tell a group better than the organ."""
     holding = WHOLE, *(row.view for _, row in margin_curve(readings))
     return [row for row in shown_in(readings, *holding) if not explained_by_organ(readings, row)]
 

@@ -74,7 +74,7 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
 
 
 def _alike(outlines: Sequence[MeasureDifference]) -> list[tuple[str, str, str, list[str]]]:
-    """Return what outlines are, between which groups, and of which structures, alike ones together."""
+    """Return "rougher" or "smoother", the two groups, and the structures whose outlines are so."""
     structures_of: dict[tuple[str, str, str], list[str]] = {}
     for one in outlines:
         word = "rougher" if one.difference[0] > 0 else "smoother"
@@ -117,7 +117,7 @@ def image_line(result: Understood) -> str:
 
 
 def further_lines(result: Understood) -> list[str]:
-    """Return what the answer says of confounders and of a model."""
+    """Return the lines of the answer on confounders and on a model."""
     readings = result.readings
     shown = [row for row in readings.rows if row.shown]
     lines = []
@@ -180,7 +180,7 @@ def answer(result: Understood) -> str:
 
 
 def readings_table(result: Understood) -> Table:
-    """Return how well each view tells the groups apart, a row a view, of the group that is told best."""
+    """Return the AUC of each view, a row a view, for the group that it tells best."""
     best = tuple(map(result.readings.best, result.readings.views))
     return _reading_table("Can the group be read?", best, result)
 
@@ -221,7 +221,7 @@ def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
 
 
 def pairs_told(result: Understood) -> dict[str, list[str]]:
-    """Return which groups a view of the image is shown to tell from "each" of the others, and pairs too.
+    """Return the groups that views of the image are shown to tell from "each" of the others, and the pairs.
 
     Of three groups or more: names of groups in "each"; in "told" and "untold" pairs such as "A from B", those
     with a group of "each" not among the told.
@@ -237,7 +237,7 @@ def pairs_told(result: Understood) -> dict[str, list[str]]:
 
 
 def pair_table(result: Understood) -> Table | None:
-    """Return by which view two groups are told apart best, a row a pair; None where there are but two."""
+    """Return the view that tells two groups apart best, a row a pair; None of only two groups."""
     best: dict[tuple[str, str], Reading] = {}
     for row in sorted(result.readings.pairs, key=lambda row: (row.p_adjusted, -row.auc)):
         best.setdefault((row.group, row.against), row)
@@ -253,7 +253,7 @@ def pair_table(result: Understood) -> Table | None:
 
 
 def confounder_tables(result: Understood) -> list[Table]:
-    """Return what confounders tell alone, and what views tell beyond them."""
+    """Return the AUC of confounders alone, and of views beyond them."""
     one = result.confounded
     if one is None:
         return []
@@ -299,7 +299,7 @@ def association_tables(result: Understood) -> list[Table]:
 
 
 def change_table(result: Understood) -> Table | None:
-    """Return what becomes of Dice if the outside changes."""
+    """Return the changes of Dice if the outside changes."""
     if result.intervention is None:
         return None
     rows = [
@@ -336,7 +336,7 @@ def slice_table(result: Understood) -> Table | None:
 
 
 def measure_table(result: Understood) -> Table | None:
-    """Return how volumes, volume errors and outlines differ."""
+    """Return the differences of volumes, volume errors and outlines."""
     if not result.measures:
         return None
     rows = [
@@ -354,14 +354,14 @@ def measure_table(result: Understood) -> Table | None:
 
 
 def advice_table(result: Understood) -> Table:
-    """Return what the findings suggest, with the command to run."""
+    """Return the advice, with the command to run."""
     rows = [(*advice_words(one, result), one.strength) for one in result.advice]
     heads = ("What it suggests", "Command", "Evidence")
     return Table.of("What to do", heads, rows, corner="Found", note=say("about_advice"))
 
 
 def advice_words(one: Advice, result: Understood) -> tuple[str, str, str]:
-    """Return what was found, what it suggests, and the command, if there is one."""
+    """Return the finding, the suggestion, and the command, if there is one."""
     cohort = result.cohort
     confounders = cohort.call.confounders
     scanned = [name for name in _scanned(cohort) if name not in confounders]
@@ -400,7 +400,7 @@ def _scanned(cohort: "Gathered") -> list[str]:
 
 
 def view_rank(view: str) -> int:
-    """Return where a view stands on the page: images first, then crops, masks, numbers, the model."""
+    """Return the rank of a view on the page: images first, then crops, masks, numbers, the model."""
     kinds = (
         *(WHOLE, OUTSIDE, "ring", BOX, ORGAN, LEAKING_BOX, LEAK),
         *(MASK, SHAPE, OUTLINE, SCALED, WITHIN, INTENSITY, HEADER, POSITION, ERRORS, BOTTLENECK),

@@ -50,7 +50,7 @@ class CaseGroups:
 
 
 def table_of(dataset_name: str) -> Path:
-    """Return where the table of a dataset's cases belongs: beside its dataset.json.
+    """Return the place of a dataset's table of cases: beside its dataset.json.
 
     Never inside that file, which nnU-Net copies into every folder of results.
     """
@@ -161,7 +161,7 @@ def _untrained(
 
 
 def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, float]:
-    """Return how much more often each case is to be drawn, by a column of the table of cases.
+    """Return the weight by which each case is drawn, from a column of the table of cases.
 
     Raises:
         ValueError: as `read_groups`; the table has no such column; or a case has no number of at least 0.

@@ -11,7 +11,7 @@ Best = Literal["nnunet", "mean", "worst"]
 
 @dataclass(frozen=True)
 class Environment:
-    """What to group by and to draw by, how long to train, and which epoch is the best."""
+    """The attributes and weights of a training, its length, and the rule of the best epoch."""
 
     # Attributes whose cells are the groups, from `FAIRSEG_BY`, separated by commas; none means the only
     # attribute that the table has.

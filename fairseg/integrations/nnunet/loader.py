@@ -18,7 +18,7 @@ _BATCHES = 1000  # of an epoch of the sampler, which nobody sees: a loader goes 
 
 @dataclass(frozen=True)
 class Draws:
-    """How the training cases are drawn into batches."""
+    """The draws of training cases into batches."""
 
     groups: Mapping[str, int]  # group id of each case, all in equal shares; -1 is unknown, and never drawn
     subjects: Mapping[str, str] | None = None  # subject of each case, to be drawn evenly within a group
