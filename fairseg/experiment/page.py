@@ -9,9 +9,10 @@ import pandas as pd
 from fairseg.cohort.pseudonyms import Pseudonyms
 from fairseg.experiment import figures
 from fairseg.experiment.arms import BEYOND, CHOICES, GRID, IMAGES, SINGLE, key_of
+from fairseg.experiment.findings import findings
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
-from fairseg.experiment.results import LEARNED, Results, Spread, box_errors, fallbacks, findings, significant
+from fairseg.experiment.results import LEARNED, Results, Spread, box_errors, fallbacks, significant
 from fairseg.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.experiment.tables import (
     Judged,

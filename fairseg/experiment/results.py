@@ -1,8 +1,8 @@
-"""The results of an experiment: the scores of all arms, their figures, and the paper's findings."""
+"""The results of an experiment: the scores of all arms, and their figures."""
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -248,72 +248,6 @@ def _labelled(table: pd.DataFrame, labels: dict[str, Any]) -> pd.DataFrame:
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
-def findings(results: Results, test: str = "internal") -> list[tuple[str, str, str]]:
-    """Return the paper's findings, each with the seeds in which it shows here, and the means.
-
-    Gaps of arms that have not learned are not judged, nor those of a seed in which one has not learned some
-    structure: a model that fails for every group has no gap. "in 2 of 3 seeds" means that it shows in two of
-    the three in which all of its arms have a result.
-    """
-    minority, reference = results.study.minority, results.study.reference
-
-    def dice(key: str, group: str) -> dict[int, float]:
-        return results.by_seed(key, "Median DSC", group, test=test)
-
-    def gaps(key: str) -> dict[int, float]:
-        if not results.learned(key, test=test):
-            return {}
-        low = results.not_learned(key, test=test)
-        return {seed: gap for seed, gap in results.gaps(key, test=test).items() if seed not in low}
-
-    def finding(title: str, before: str, after: str, holds: Callable[[float, float], bool]) -> None:
-        first, second = gaps(before), gaps(after)
-        if seeds := sorted(first.keys() & second.keys()):
-            holding = [seed for seed in seeds if holds(first[seed], second[seed])]
-            means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
-            means_line = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
-            for group in (reference, minority):
-                ends = [np.mean([dice(key, group)[seed] for seed in seeds]) for key in (before, after)]
-                means_line += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
-            shows = f"in {len(holding)} of {len(seeds)} seeds"
-            if lost := sum(levelled(before, after, seed) for seed in holding):
-                shows += f"; in {lost} the group ahead lost more than the other gained"
-            rows.append((title, shows, means_line))
-
-    def levelled(before: str, after: str, seed: int) -> bool:
-        gains = {
-            group: dice(after, group)[seed] - dice(before, group)[seed] for group in (reference, minority)
-        }
-        ahead, behind = sorted(gains, key=lambda group: -dice(before, group)[seed])
-        return -gains[ahead] > max(gains[behind], 0.0)
-
-    def smaller(before: float, after: float) -> bool:
-        return abs(after) < abs(before)
-
-    def halved(before: float, after: float) -> bool:
-        return abs(after) <= abs(before) / 2
-
-    rows: list[tuple[str, str, str]] = []
-    full, cascade = "full/baseline", "cascade/baseline"
-    finding("Oversampling closes the gap (to half or less)", full, "full/oversampling", halved)
-    finding("Crops by the reference shrink the baseline's gap", full, "crop/baseline", smaller)
-    finding("Cascaded crops shrink the baseline's gap", full, cascade, smaller)
-    further = "Oversampling shrinks the gap on cascaded crops further"
-    finding(further, cascade, "cascade/oversampling", smaller)
-    dro = "Group DRO shrinks the gap, beside the baseline with its loss (cross-entropy)"
-    finding(dro, "full/baseline_ce", "full/group_dro", smaller)
-    pairs = {group: (dice(full, group), dice("full/reweighting", group)) for group in (reference, minority)}
-    if seeds := sorted(set.intersection(*(set(one) for pair in pairs.values() for one in pair))):
-        changes = {
-            group: [after[seed] - before[seed] for seed in seeds] for group, (before, after) in pairs.items()
-        }
-        times = sum(a < 0 and b < 0 for a, b in zip(*changes.values(), strict=True))
-        means_line = ", ".join(f"Dice of {group} {np.mean(values):+.3f}" for group, values in changes.items())
-        title = "Reweighting (weights that sum to 1) lowers the Dice of both groups"
-        rows.append((title, f"in {times} of {len(seeds)} seeds", means_line))
-    return rows
 
 
 def significant(results: Results, key: str, test: str) -> str:

@@ -195,9 +195,9 @@ def test_amos_has_both_parts_and_both_modalities(tmp_path: Path) -> None:
     amos(tmp_path)
     done = convert("amos", tmp_path, tmp_path / "out")
     assert done.missing == {"sex": 1, "age": 2, "site": 1, "manufacturer": 1}
-    found = rows(tmp_path / "out")
-    assert [found[f"amos_{number}"]["modality"] for number in ("0001", "0008", "0507")] == ["CT", "CT", "MR"]
-    assert [found[f"amos_{number}"]["part"] for number in ("0001", "0008")] == ["train", "validation"]
+    result = rows(tmp_path / "out")
+    assert [result[f"amos_{number}"]["modality"] for number in ("0001", "0008", "0507")] == ["CT", "CT", "MR"]
+    assert [result[f"amos_{number}"]["part"] for number in ("0001", "0008")] == ["train", "validation"]
     assert read_cohort(tmp_path / "out" / "groups.csv").set_index("case")["sex"]["amos_0001"] == "F"
 
 

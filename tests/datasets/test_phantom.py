@@ -20,15 +20,15 @@ SMALL: dict[str, Any] = {"subjects": {"White": 4, "Black": 2}, "test_subjects": 
 
 def digest(folder: Path) -> dict[str, str]:
     """Return a digest of the voxels, or of the text, of every file."""
-    found = {}
+    result = {}
     for file in sorted(folder.rglob("*.*")):
         content = (
             sitk.GetArrayFromImage(sitk.ReadImage(str(file))).tobytes()
             if file.name.endswith(".nii.gz")
             else file.read_bytes()
         )
-        found[str(file.relative_to(folder))] = hashlib.sha256(content).hexdigest()
-    return found
+        result[str(file.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return result
 
 
 def read(path: Path) -> np.ndarray[Any, Any]:
@@ -182,12 +182,12 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["phantom", str(out), *arguments, "--slices", "2", "--size", "60"]) == 0
     assert "F 2, M 1; test subjects of each: 1" in capfd.readouterr().out
     assert sitk.ReadImage(str(next((out / "labelsTs").iterdir()))).GetSize() == (60, 60, 2)
-    for wrong, said in (
+    for wrong, message in (
         (["--subjects", "F"], "--subjects"),
         (["--subjects", "F=1", "--subjects", "F=2"], "each group once"),
         (["--without", "blood"], "blood"),
         (["--strength", "-1"], "--strength"),
     ):
         assert main(["phantom", str(tmp_path / "wrong"), *wrong]) == 2
-        assert said in capfd.readouterr().err
+        assert message in capfd.readouterr().err
     assert not (tmp_path / "wrong").exists()

@@ -208,10 +208,10 @@ def test_the_command_says_by_its_exit_code_that_an_arm_has_failed(
     tested = study_split.query("part == 'test'")["subject"].iloc[0]
     (copy / "labelsTr" / f"{tested}_ED.nii.gz").write_bytes(b"broken")
     assert main(options) == 1
-    said = capfd.readouterr()
-    assert "full/baseline, seed 0 failed: " in said.err
-    assert f"{tested}_ED" in said.err
-    assert "Report: " in said.out
+    message = capfd.readouterr()
+    assert "full/baseline, seed 0 failed: " in message.err
+    assert f"{tested}_ED" in message.err
+    assert "Report: " in message.out
     for name in ("nothing", "workers", "device", "split_seed", "sampler"):
         assert main([*options, f"--set={name}=3"]) == 2
         assert "set must name a setting that arms share" in capfd.readouterr().err
@@ -257,7 +257,7 @@ def test_external_data_groups_that_only_test_and_bad_requests(
     assert "Not trained on, only tested: Asian, Mixed." in page
     assert "Table 8" in page
     assert results.study.minority == "Black"
-    for changes, said in (
+    for changes, message in (
         ({"train_groups": ("Green",)}, "train_groups: group must be one of .*, got 'Green'"),
         ({"train_groups": ("White",)}, "at least two groups must train"),
         ({"only": ("full/magic",)}, "'full/magic' fits none of"),
@@ -265,7 +265,7 @@ def test_external_data_groups_that_only_test_and_bad_requests(
         ({"also": ("height_of_mountains",)}, "has no attribute 'height_of_mountains'"),
         ({"test_share": 0.0}, "nobody to test on"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             make_study(Plan(data, recipe, **{**asked, "train_groups": (), **changes}))
 
 

@@ -89,10 +89,10 @@ def test_groups_that_do_not_train_are_tested_once(data: Path, recipe: Settings) 
 def test_folds_need_a_dataset_without_a_test_set_and_no_external_one(
     data: Path, other: Path, recipe: Settings
 ) -> None:
-    for plan, said in (
+    for plan, message in (
         (Plan(other, recipe, folds=3), "test set of its own"),
         (Plan(data, recipe, folds=3, external=other), "external"),
         (Plan(data, recipe, folds=1), "2 or more"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             make_study(plan)

@@ -38,12 +38,12 @@ def holding(text: str, folder: Path) -> set[str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     wanted = [text.encode(), text.encode("utf-16-le")]
-    found = set()
+    result = set()
     for path in files:
         name = path.relative_to(folder).as_posix()
         if text in name or any(one in part for part in unpacked(path.read_bytes()) for one in wanted):
-            found.add(name)
-    return found
+            result.add(name)
+    return result
 
 
 @pytest.fixture(scope="module")

@@ -64,29 +64,29 @@ def test_every_figure_is_that_of_a_direct_computation_from_the_scores(
             for structure, rows in [("Overall", part), *part.groupby("label")]:
                 by_case = rows.groupby([attribute, "subject", "case"])[["dice", "hd"]].mean()
                 subjects = by_case.groupby([attribute, "subject"]).mean()
-                found = figures[key, seed, test, attribute, structure]
+                result = figures[key, seed, test, attribute, structure]
                 median = subjects.groupby(attribute).median()
                 for group in median.index:
                     values = subjects.loc[group]
                     low, high = np.percentile(values["dice"], [25, 75])
-                    assert found["Subjects", group] == len(values)
-                    assert found["Median DSC", group] == pytest.approx(values["dice"].median(), abs=1e-12)
-                    assert found["Median HD (mm)", group] == pytest.approx(values["hd"].median(), abs=1e-9)
+                    assert result["Subjects", group] == len(values)
+                    assert result["Median DSC", group] == pytest.approx(values["dice"].median(), abs=1e-12)
+                    assert result["Median HD (mm)", group] == pytest.approx(values["hd"].median(), abs=1e-9)
                     if len(values) > 1:
-                        assert found["IQR DSC", group] == pytest.approx(high - low, abs=1e-12)
+                        assert result["IQR DSC", group] == pytest.approx(high - low, abs=1e-12)
                 errors = 1 - median["dice"]
-                assert found["SER", "All"] == pytest.approx(errors.max() / errors.min(), rel=1e-9)
+                assert result["SER", "All"] == pytest.approx(errors.max() / errors.min(), rel=1e-9)
                 gaps = median["dice"].max() - median["dice"]
                 if attribute == "group":
                     gaps = median["dice"]["White"] - median["dice"].drop("White")
                 farthest = gaps.loc[gaps.abs().idxmax()]
-                assert found["Fairness gap", "All"] == pytest.approx(farthest, abs=1e-12)
+                assert result["Fairness gap", "All"] == pytest.approx(farthest, abs=1e-12)
                 pair = ("White", "Black") if attribute == "group" else tuple(median.index)
                 first, second = (subjects["dice"].get(name, pd.Series(dtype=float)) for name in pair)
                 if min(len(first), len(second)) > 1:
                     group = "All" if len(median) == 2 else "Black"
                     p = mannwhitneyu(first, second, alternative="two-sided").pvalue
-                    assert found["p (Mann-Whitney U)", group] == pytest.approx(p, rel=1e-9)
+                    assert result["p (Mann-Whitney U)", group] == pytest.approx(p, rel=1e-9)
                 if structure == "Overall" and attribute == "group":
                     medians[str(key), int(seed), str(test)] = median["dice"]
     # What the tables and the page show: means over the two seeds, and from the lower to the higher.
@@ -156,14 +156,14 @@ def test_a_minority_that_nobody_is_left_of_to_test_is_told_and_breaks_nothing(
     assert "There is no Dice of White and Black by the baseline on full images." in page
     assert "nan" not in text
     assert results.gaps("full/baseline") == {}
-    said = capsys.readouterr().err
-    assert said.startswith("9 arms: 8 trainings and 8 tests to do, 0 done before; 1 at a time, in ")
-    assert "[0 of 9 arms] started trainings/full-baseline-seed0-" in said
-    assert "[0 of 9 arms] done trainings/full-baseline-seed0-" in said
-    assert "[1 of 9 arms] full/baseline, seed 0: Dice " in said
-    assert "; no gap\n" in said
-    assert "nan" not in said
-    assert "[9 of 9 arms] " in said  # balance 1 is oversampling, and is tested once
+    message = capsys.readouterr().err
+    assert message.startswith("9 arms: 8 trainings and 8 tests to do, 0 done before; 1 at a time, in ")
+    assert "[0 of 9 arms] started trainings/full-baseline-seed0-" in message
+    assert "[0 of 9 arms] done trainings/full-baseline-seed0-" in message
+    assert "[1 of 9 arms] full/baseline, seed 0: Dice " in message
+    assert "; no gap\n" in message
+    assert "nan" not in message
+    assert "[9 of 9 arms] " in message  # balance 1 is oversampling, and is tested once
 
 
 def test_a_test_set_that_has_not_two_groups_or_not_the_reference_is_told(

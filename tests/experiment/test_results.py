@@ -10,10 +10,11 @@ import pytest
 from fairseg import Groups
 from fairseg.cohort.columns import OVERALL
 from fairseg.experiment.arms import BALANCES, BEYOND, CHOICES, GRID, Arm, Choice, plan_arms
+from fairseg.experiment.findings import findings
 from fairseg.experiment.page import headline, to_markdown
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.experiment.plan import Plan
-from fairseg.experiment.results import Results, Spread, box_errors, findings
+from fairseg.experiment.results import Results, Spread, box_errors
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, judged_tables, scored_tables
 from fairseg.experiment.tasks import State
@@ -63,16 +64,16 @@ def results() -> Results:
 
 
 def test_findings_are_judged_seed_by_seed_where_both_arms_have_a_result(results: Results) -> None:
-    found = {title: (shows, figures) for title, shows, figures in findings(results)}
-    assert found["Oversampling closes the gap (to half or less)"] == (
+    result = {title: (shows, figures) for title, shows, figures in findings(results)}
+    assert result["Oversampling closes the gap (to half or less)"] == (
         "in 2 of 3 seeds",
         "gap +0.043, then +0.020; Dice of White 0.920, then 0.917; Dice of Black 0.877, then 0.897",
     )
-    assert found["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
-    assert found["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
-    reweighting = found["Reweighting (weights that sum to 1) lowers the Dice of both groups"]
+    assert result["Cascaded crops shrink the baseline's gap"][0] == "in 1 of 1 seeds"
+    assert result["Oversampling shrinks the gap on cascaded crops further"][0] == "in 0 of 1 seeds"
+    reweighting = result["Reweighting (weights that sum to 1) lowers the Dice of both groups"]
     assert reweighting == ("in 1 of 2 seeds", "Dice of White -0.005, Dice of Black -0.080")
-    assert not any("Group DRO" in title or "reference shrink" in title for title in found)
+    assert not any("Group DRO" in title or "reference shrink" in title for title in result)
 
 
 def test_a_gap_that_closes_by_a_loss_of_the_group_ahead_is_told_as_that(results: Results) -> None:
@@ -161,8 +162,8 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
             "cascade/baseline": {0: cohort(0.921, 0.92), 1: cohort(0.922, 0.92)},
         }
     )
-    found = verdicts_beside(results, "full/baseline", ["full/oversampling", "cascade/baseline"])
-    assert found == {
+    result = verdicts_beside(results, "full/baseline", ["full/oversampling", "cascade/baseline"])
+    assert result == {
         "full/oversampling": {0: Verdict.FAIRER, 1: Verdict.FAILS},
         "cascade/baseline": {0: Verdict.FAIRER, 1: Verdict.FAIRER},
     }
@@ -171,8 +172,8 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
         1: Verdict.NOT_JUDGED,  # what is beside a control that fails
     }
     assert [(one.title, one.verdicts) for one in judged_tables(results)[:2]] == [
-        (TABLES[0][0], {"full/baseline": {}, "full/oversampling": found["full/oversampling"]}),
-        (TABLES[3][0], {"full/baseline": {}, "cascade/baseline": found["cascade/baseline"]}),
+        (TABLES[0][0], {"full/baseline": {}, "full/oversampling": result["full/oversampling"]}),
+        (TABLES[3][0], {"full/baseline": {}, "cascade/baseline": result["cascade/baseline"]}),
     ]
     fairer, worse = head(results).split(" Worse in some seed")
     assert "Fairer in every seed: Baseline on cascaded crops" in fairer
@@ -185,9 +186,9 @@ def test_an_arm_is_judged_beside_its_control_in_each_seed_by_its_subjects() -> N
 
 def test_without_anything_fairer_in_every_seed_the_headline_says_so() -> None:
     same = {seed: cohort(0.92, 0.86) for seed in range(2)}
-    said = head(scored({"full/baseline": same, "full/oversampling": same}))
-    assert said.endswith("None of the others is fairer in every seed.")
-    assert "Worse" not in said
+    message = head(scored({"full/baseline": same, "full/oversampling": same}))
+    assert message.endswith("None of the others is fairer in every seed.")
+    assert "Worse" not in message
 
 
 def test_an_arm_of_which_a_seed_failed_is_not_fairer_in_every_seed() -> None:
@@ -200,8 +201,8 @@ def test_an_arm_of_which_a_seed_failed_is_not_fairer_in_every_seed() -> None:
 
 def test_an_arm_that_fails_where_its_control_fails_too_is_not_worse() -> None:
     results = scored({"full/baseline": {0: cohort(0.92, 0.2)}, "full/oversampling": {0: cohort(0.92, 0.42)}})
-    found = verdicts_beside(results, "full/baseline", ["full/oversampling"])
-    assert found == {"full/oversampling": {0: Verdict.NOT_JUDGED}}
+    result = verdicts_beside(results, "full/baseline", ["full/oversampling"])
+    assert result == {"full/oversampling": {0: Verdict.NOT_JUDGED}}
     assert "Worse" not in head(results)
 
 
@@ -308,8 +309,8 @@ def test_arms_are_planned_seed_by_seed_and_sweeps_last() -> None:
 def test_a_method_beyond_the_paper_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {arm.key for arm in plan_arms([], seeds=1, sweep_seeds=1, minority=[1])}
     assert not any(key.startswith("more/") for key in keys)
-    found = plan_arms(["more/within_group_cvar"], seeds=2, sweep_seeds=1, minority=[1])
-    assert [(arm.key, arm.images, arm.seed) for arm in found] == [
+    result = plan_arms(["more/within_group_cvar"], seeds=2, sweep_seeds=1, minority=[1])
+    assert [(arm.key, arm.images, arm.seed) for arm in result] == [
         ("more/within_group_cvar", "full", 0),
         ("more/within_group_cvar", "full", 1),
     ]

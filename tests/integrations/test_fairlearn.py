@@ -98,8 +98,8 @@ def test_a_frame_made_elsewhere_comes_into_the_measures() -> None:
     frame = MetricFrame(metrics=mean, y_true=values, y_pred=values, sensitive_features=features)
     groups = Groups.from_table(features, by=("sex", "site"))  # its order of attributes is another
     assert groups.names == ("sex=F, site=A", "sex=F, site=B", "sex=M, site=A", "sex=M, site=B")
-    found, counts = group_values(frame, groups, counts="count")
-    assert found.tolist() == [0.8, 0.7, 0.95, 0.9]
+    result, counts = group_values(frame, groups, counts="count")
+    assert result.tolist() == [0.8, 0.7, 0.95, 0.9]
     assert counts.tolist() == [1, 1, 1, 1]
 
 
@@ -139,5 +139,5 @@ def test_numbers_are_one_level_however_they_are_written() -> None:
     values, site = [0.75, 0.875], pd.Series([1.0, 2.0], name="site")
     metrics = {"dice": lambda _, part: part.mean(), "subjects": lambda _, part: len(part)}
     frame = MetricFrame(metrics=metrics, y_true=values, y_pred=values, sensitive_features=site)
-    found, counts = group_values(frame, Groups.from_table({"site": [1, 2]}, by="site"))
-    assert (found.tolist(), counts.tolist()) == ([0.75, 0.875], [1, 1])
+    result, counts = group_values(frame, Groups.from_table({"site": [1, 2]}, by="site"))
+    assert (result.tolist(), counts.tolist()) == ([0.75, 0.875], [1, 1])

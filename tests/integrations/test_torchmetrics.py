@@ -281,8 +281,8 @@ def test_two_processes_give_the_joint_value(tmp_path: Path) -> None:
     ]
     try:
         for process in ranks:
-            _, said = process.communicate(timeout=900)
-            assert process.returncode == 0, said.decode()[-3000:]
+            _, message = process.communicate(timeout=900)
+            assert process.returncode == 0, message.decode()[-3000:]
     finally:
         for process in ranks:  # one waits forever for another that failed
             process.kill()

@@ -34,18 +34,18 @@ def test_the_worst_cases_by_their_mean_dice_are_drawn_more_often(tmp_path: Path)
     dice = {"a": (0.9, 0.9), "b": (0.1, 0.9), "c": (0.6, None), "d": (None, None), "e": (0.7, 0.9)}
     scores = table(tmp_path, {**dice, "z": (0.0, 0.0)})
     for share, worst in ((0.01, "b"), (0.25, "b"), (0.26, "bc"), (0.5, "bc"), (1.0, "abce")):
-        found = read_case_weights(scores, CASES, worst_share=share, upweight=4.0)
-        assert found is not None
-        assert found.upweighted == tuple(worst)
-        assert found.weight.tolist() == [4.0 if case in worst else 1.0 for case in CASES]
+        result = read_case_weights(scores, CASES, worst_share=share, upweight=4.0)
+        assert result is not None
+        assert result.upweighted == tuple(worst)
+        assert result.weight.tolist() == [4.0 if case in worst else 1.0 for case in CASES]
     assert read_case_weights(None, CASES, worst_share=0.5, upweight=4.0) is None
 
 
 def test_cases_that_do_equally_badly_are_treated_alike(tmp_path: Path) -> None:
     scores = table(tmp_path, dict.fromkeys("abcd", (0.4, 0.4)) | {"e": (0.9, 0.9)})
-    found = read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
-    assert found is not None
-    assert found.upweighted == ("a", "b", "c", "d")
+    result = read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
+    assert result is not None
+    assert result.upweighted == ("a", "b", "c", "d")
 
 
 def test_a_table_without_a_training_case_is_refused_by_name(tmp_path: Path) -> None:

@@ -32,15 +32,15 @@ def logged(loss: Any, processes: Any, parts: slice = slice(None)) -> dict[str, A
 
 
 def test_the_plain_loss_is_told_for_each_group_with_its_share() -> None:
-    found = logged(ERMLoss(CrossEntropyLoss()), ProcessGroup())
+    result = logged(ERMLoss(CrossEntropyLoss()), ProcessGroup())
     first = softplus(-torch.tensor([0.0, 1.0, 2.0])).mean()
     second = softplus(-torch.tensor([1.0, 2.0, 0.5, 0.0])).mean()
-    assert found["group_loss"]["F"] == pytest.approx(float(first + second) / 2, abs=1e-5)
-    assert found["group_loss"]["M"] == pytest.approx(
+    assert result["group_loss"]["F"] == pytest.approx(float(first + second) / 2, abs=1e-5)
+    assert result["group_loss"]["M"] == pytest.approx(
         float(softplus(torch.tensor(-3.0))), abs=1e-5
     )  # one step
-    assert found["group_loss"]["X"] is None
-    assert found["group_weight"] == pytest.approx({"F": (3 / 4 + 1) / 2, "M": 1 / 8, "X": 0.0})
+    assert result["group_loss"]["X"] is None
+    assert result["group_weight"] == pytest.approx({"F": (3 / 4 + 1) / 2, "M": 1 / 8, "X": 0.0})
 
 
 def test_an_objective_of_groups_tells_its_own() -> None:

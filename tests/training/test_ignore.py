@@ -119,8 +119,8 @@ def test_every_patch_holds_an_annotated_pixel(hardly: Path, tmp_path: Path) -> N
     data = load_data(hardly, Settings(by=("group",)), tmp_path)
     for augment in (False, True):
         slices = Slices(data.train.cases, data.train.groups, View(), (16, 16), seed=0, augment=augment)
-        found = [int((slices[0, number, number % 3 == 0][1] != IGNORED).sum()) for number in range(60)]
-        assert min(found) >= (9 if not augment else 1)
+        result = [int((slices[0, number, number % 3 == 0][1] != IGNORED).sum()) for number in range(60)]
+        assert min(result) >= (9 if not augment else 1)
 
 
 @pytest.mark.parametrize(("loss", "more"), [("erm", {}), ("erm", {"reweight": "sum"}), ("group_dro", {})])

@@ -78,9 +78,9 @@ def test_a_run_goes_on_for_more_epochs_and_says_how_far_it_is(
     lines = train(dataset, tmp_path / "run", tiny, prepared=prepared, resume=True, progress=True)
     assert [line["step"] for line in lines] == [3, 6]
     assert lines[1]["learning_rate"] == pytest.approx(tiny.learning_rate * (1 - 1 / 2) ** tiny.poly_power)
-    said = capsys.readouterr().err
-    assert "slices of Black 4, White 20; validation subjects: " in said
-    assert "step 5 of 6" in said
+    message = capsys.readouterr().err
+    assert "slices of Black 4, White 20; validation subjects: " in message
+    assert "step 5 of 6" in message
     with pytest.raises(ValueError, match="has epochs 2, not 1"):
         train(dataset, tmp_path / "run", one, prepared=prepared, resume=True)
     averaged = one.with_(average=0.5)
@@ -185,8 +185,8 @@ def test_a_run_is_resumed_only_with_its_own_settings(
 def test_a_loss_that_is_not_finite_stops_with_step_cases_and_groups(
     dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
 ) -> None:
-    said = r"step 2: the loss is nan; the batch held train_\d_\d+_E[DS] \((White|Black)\)"
-    with pytest.raises(RuntimeError, match=said):
+    message = r"step 2: the loss is nan; the batch held train_\d_\d+_E[DS] \((White|Black)\)"
+    with pytest.raises(RuntimeError, match=message):
         train(dataset, tmp_path, tiny, network=Plain(fail_at=2), prepared=prepared)
     assert not (tmp_path / "checkpoint.pt").exists()
 

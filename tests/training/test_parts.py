@@ -329,8 +329,8 @@ def test_bad_data_is_refused_by_name(
 ) -> None:
     copy = tmp_path / "data"
     shutil.copytree(dataset, copy)
-    said = spoil(copy)
-    with pytest.raises(ValueError, match=said):
+    message = spoil(copy)
+    with pytest.raises(ValueError, match=message):
         train(copy, tmp_path / "run", tiny)
 
 
@@ -346,9 +346,9 @@ def test_unknown_single_and_empty_cases_are_trained_on(
     sitk.WriteImage(sitk.ReadImage(str(mask)) * 0, str(mask))
     lines = train(copy, tmp_path / "run", tiny.with_(epochs=1, loss="group_dro", crop="reference"))
     assert lines[0]["dice"]["Black"] is None  # the one subject trains
-    said = caplog.text
-    assert "4 cases not in" in said
-    assert "group Black has no subject to validate on" in said
+    message = caplog.text
+    assert "4 cases not in" in message
+    assert "group Black has no subject to validate on" in message
 
 
 def test_a_split_says_who_trains_who_validates_and_who_is_left_out(
@@ -402,8 +402,8 @@ def test_the_plain_loss_is_that_of_the_batch_whatever_the_groups() -> None:
     logits, target = torch.randn(4, 3, 8, 8), torch.randint(0, 3, (4, 8, 8))
     base = DiceCELoss(pool="group")
     expected = base.from_statistics(base.statistics(logits, target).sum(dim=0))
-    found = ERMLoss(base)(logits, target, torch.tensor([0, 1, -1, 0]))
-    torch.testing.assert_close(found, expected.to(found.dtype).reshape(()))
+    result = ERMLoss(base)(logits, target, torch.tensor([0, 1, -1, 0]))
+    torch.testing.assert_close(result, expected.to(result.dtype).reshape(()))
 
 
 # --- network and inference
@@ -435,17 +435,17 @@ class Sideways(nn.Module):
 
 def test_mirrored_prediction_is_the_mean_over_flips() -> None:
     image = torch.randn(3, 1, 8, 8)
-    found = Predictor(Sideways(), (8, 8), mirrored_axes=(0, 1), device=torch.device("cpu"))(image)
+    result = Predictor(Sideways(), (8, 8), mirrored_axes=(0, 1), device=torch.device("cpu"))(image)
     flips = [(), (2,), (3,), (2, 3)]
     expected = torch.stack([Sideways()(image.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_tiles_of_a_pointwise_network_are_seamless() -> None:
     network = nn.Conv2d(1, 2, 1)
     image = torch.randn(2, 1, 21, 30)
-    found = Predictor(network, (8, 16), device=torch.device("cpu"))(image)
-    torch.testing.assert_close(found, network(image).detach())
+    result = Predictor(network, (8, 16), device=torch.device("cpu"))(image)
+    torch.testing.assert_close(result, network(image).detach())
 
 
 def test_the_dice_of_groups_is_the_median_over_subjects() -> None:
@@ -516,10 +516,10 @@ def test_training_and_prediction_mirror_along_the_axes_asked_for(mirror: str) ->
     last = make_augmentation((8, 8), mirrored_axes=axes).transforms[-1]  # type: ignore[attr-defined]
     assert getattr(last, "allowed_axes", ()) == axes
     ramp = torch.arange(8.0).expand(1, 1, 8, 8) + 10 * torch.arange(8.0)[:, None]
-    found = Predictor(Sideways(), (8, 8), mirrored_axes=axes, device=torch.device("cpu"))(ramp)
+    result = Predictor(Sideways(), (8, 8), mirrored_axes=axes, device=torch.device("cpu"))(ramp)
     flips = [turn for turn in ((), (2,), (3,), (2, 3)) if {axis - 2 for axis in turn} <= set(axes)]
     expected = torch.stack([Sideways()(ramp.flip(turn)).flip(turn) for turn in flips]).mean(dim=0)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_masks_without_a_label_are_nothing_to_learn_from(

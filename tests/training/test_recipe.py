@@ -102,12 +102,12 @@ def test_outputs_at_several_scales_weigh_half_as_much_each_time() -> None:
     torch.manual_seed(0)
     outputs = [torch.randn(2, 3, size, size) for size in (16, 8, 4)]
     target, groups = torch.randint(0, 3, (2, 16, 16)), torch.zeros(2, dtype=torch.int64)
-    found = loop.loss_of(ERMLoss(CrossEntropyLoss()), outputs, target, groups)
+    result = loop.loss_of(ERMLoss(CrossEntropyLoss()), outputs, target, groups)
     expected = sum(
         weight * F.cross_entropy(output, target[:, step // 2 :: step, step // 2 :: step])
         for weight, step, output in zip((4 / 7, 2 / 7, 1 / 7), (1, 2, 4), outputs, strict=True)
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -414,7 +414,7 @@ def test_the_loss_of_a_group_can_be_that_of_its_worst_samples() -> None:
     margins = torch.tensor([0.0, 1.0, 2.0, 3.0])
     logits = torch.stack([margins, torch.zeros(4)], dim=1)  # all are of class 0: the lowest are the worst
     loss = torch.nn.functional.softplus(-margins)
-    found = make_loss(settings, [2, 2])(logits, torch.zeros(4, dtype=torch.long), torch.tensor([0, 0, 1, 1]))
-    torch.testing.assert_close(found, (loss[0] + loss[2]) / 2)
+    result = make_loss(settings, [2, 2])(logits, torch.zeros(4, dtype=torch.long), torch.tensor([0, 0, 1, 1]))
+    torch.testing.assert_close(result, (loss[0] + loss[2]) / 2)
     with pytest.raises(ValueError, match="pooled"):
         make_loss(settings.with_(base="dice_ce"), [2, 2])

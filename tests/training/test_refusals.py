@@ -260,13 +260,13 @@ def test_flipped_bits_of_a_checkpoint_are_refused_or_change_nothing(run: Path, t
         damaged[place] ^= 1 << int(bit)
         file.write_bytes(damaged)
         try:
-            found = load_whole_run(file)
+            result = load_whole_run(file)
         except DamagedError as error:
             assert str(file) in str(error)  # noqa: PT017  (most are refused, what only fills up is not)
             refusals += 1
         else:
-            assert found["run"] == saved["run"]
-            assert all(torch.equal(one, found["network"][name]) for name, one in saved["network"].items())
+            assert result["run"] == saved["run"]
+            assert all(torch.equal(one, result["network"][name]) for name, one in saved["network"].items())
     assert refusals > 80
 
 

@@ -89,8 +89,8 @@ def test_loss_and_painting_are_nnunets(ignored: int | None) -> None:
     ids = torch.zeros(4, dtype=torch.long)
     value = ours(logits, target if ignored is None else torch.where(target == last, ignored, target), ids)
     torch.testing.assert_close(value, wanted + 1)
-    found, expected = (torch.autograd.grad(one, logits)[0] for one in (value, wanted))
-    torch.testing.assert_close(found, expected)
+    result, expected = (torch.autograd.grad(one, logits)[0] for one in (value, wanted))
+    torch.testing.assert_close(result, expected)
 
     manager = handling.LabelManager(NESTED, ORDER)
     theirs = np.stack([manager.convert_logits_to_segmentation(one) for one in logits.detach()])
@@ -167,8 +167,8 @@ def test_patches_are_forced_onto_structures_evenly(nested: Path, tmp_path: Path)
     slices = Slices(data.train.cases, data.train.groups, data.view, (8, 8), **options)
     masks = data.train.cases[0].mask()
     expected = [(codes, [int(np.isin(mask, codes).sum()) for mask in masks]) for codes in REGIONS]
-    found = [(codes, pixels.tolist()) for codes, pixels in slices._structures_of(0)]
-    assert found == [(codes, pixels) for codes, pixels in expected if any(pixels)]
+    result = [(codes, pixels.tolist()) for codes, pixels in slices._structures_of(0)]
+    assert result == [(codes, pixels) for codes, pixels in expected if any(pixels)]
     middles = [int(slices[0, number, True][1][4, 4]) for number in range(300)]
     # A third of the draws is for the cavity, 3; another for 2 or 3; the rest for any.
     assert 0 not in middles
@@ -280,8 +280,8 @@ def test_an_overlap_with_a_structure_of_its_own_is_taken(dataset: Path, tmp_path
     raw = read_raw(with_labels(dataset, tmp_path / "dataset", labels, [1, 2, 3]))
     assert raw.order == (1, 2, 3)
     every = torch.tensor([[0, 1, 2, 3]])
-    found = label_map(with_background(channels(every, raw.structures.values()) * 2.0 - 1.0), raw.order)
-    assert found.tolist() == every.tolist()
+    result = label_map(with_background(channels(every, raw.structures.values()) * 2.0 - 1.0), raw.order)
+    assert result.tolist() == every.tolist()
 
 
 def test_a_label_in_no_region_is_refused(

@@ -54,11 +54,11 @@ def test_what_is_frozen_stays_to_the_last_bit_and_the_rest_learns(
 ) -> None:
     settings = tiny_settings().with_(freeze=part, weight_decay=0.1, sampler="oversampling")
     train(dataset, tmp_path / "run", settings, prepared=prepared, init=first)
-    found = changed(trained(first), trained(tmp_path / "run"))
+    result = changed(trained(first), trained(tmp_path / "run"))
     heads = {"output_block"} if part == "all-but-head" else {"upsamples", "output_block"}
     # `skip_layers` are the same modules once more, as a tree.
-    assert heads <= found <= heads | {"skip_layers", "deep_supervision_heads"}
-    assert not found & {"input_block", "downsamples", "bottleneck"}
+    assert heads <= result <= heads | {"skip_layers", "deep_supervision_heads"}
+    assert not result & {"input_block", "downsamples", "bottleneck"}
 
 
 def test_a_frozen_run_that_was_stopped_ends_as_one_that_was_not(

@@ -37,9 +37,9 @@ def parsed(command: str) -> dict[str, Any]:
     """Return the options of a command as its own parser reads them; what is no option is refused."""
     program, name, *arguments = shlex.split(command)
     assert program == "fairseg"
-    found = cli.get_command(click.Context(cli), name)
-    assert found is not None
-    values, rest, _ = found.make_parser(click.Context(found)).parse_args(arguments)
+    result = cli.get_command(click.Context(cli), name)
+    assert result is not None
+    values, rest, _ = result.make_parser(click.Context(result)).parse_args(arguments)
     assert not rest
     return {"": name, **values}
 
@@ -47,11 +47,11 @@ def parsed(command: str) -> dict[str, Any]:
 def test_understand_is_asked_again_with_all_that_it_was_asked() -> None:
     commands = commands_of(cohort(predictions="masks"))
     for name in ("understand", "ask_run"):
-        found = parsed(commands[name])
-        assert found["test"]
-        assert (found["data"], found["by"]) == ("my data", ["sex", "site"])
-        assert (found["reference"], found["min_size"], found["permutations"]) == ("A", "8", "500")
-        assert (found["margins"], found["cohort"], found["na"]) == ("0,7.5", "people.csv", ["?"])
+        result = parsed(commands[name])
+        assert result["test"]
+        assert (result["data"], result["by"]) == ("my data", ["sex", "site"])
+        assert (result["reference"], result["min_size"], result["permutations"]) == ("A", "8", "500")
+        assert (result["margins"], result["cohort"], result["na"]) == ("0,7.5", "people.csv", ["?"])
     assert parsed(commands["understand"])["predictions"] == "masks"
     other = parsed(commands["ask_run"])  # masks of another model say nothing of a run
     assert "predictions" not in other
@@ -61,9 +61,9 @@ def test_understand_is_asked_again_with_all_that_it_was_asked() -> None:
 
 
 def test_the_audit_has_the_reference_group_and_the_size() -> None:
-    found = parsed(commands_of(cohort(predictions="masks"))["audit"])
-    assert (found["predictions"], found["references"]) == ("masks", "my data/labelsTs")
-    assert (found["reference"], found["min_size"]) == ("A", "8")
+    result = parsed(commands_of(cohort(predictions="masks"))["audit"])
+    assert (result["predictions"], result["references"]) == ("masks", "my data/labelsTs")
+    assert (result["reference"], result["min_size"]) == ("A", "8")
 
 
 @pytest.mark.parametrize("crops", [True, False])

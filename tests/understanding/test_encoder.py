@@ -31,11 +31,11 @@ def test_stripes_that_no_linear_model_reads_are_read_and_noise_is_not(
     monkeypatch.setattr(encoder, "_PASSES", 5)  # seconds
     linear = read_groups(views, IDS, ["A", "B"], permutations=20, seed=1)
     assert not any(row.shown for row in linear.rows)
-    found = read_groups(views, IDS, ["A", "B"], model="cnn", permutations=20, seed=1)
-    assert {row.view: row.shown for row in found.rows} == {"stripes": True, "noise": False, "numbers": False}
-    assert found.rows[0].auc > 0.85
-    assert min(row.p_adjusted for row in found.rows) == pytest.approx(1 / 21)  # no p can be smaller
-    np.testing.assert_array_equal(found.scores["numbers"], linear.scores["numbers"])
+    result = read_groups(views, IDS, ["A", "B"], model="cnn", permutations=20, seed=1)
+    assert {row.view: row.shown for row in result.rows} == {"stripes": True, "noise": False, "numbers": False}
+    assert result.rows[0].auc > 0.85
+    assert min(row.p_adjusted for row in result.rows) == pytest.approx(1 / 21)  # no p can be smaller
+    np.testing.assert_array_equal(result.scores["numbers"], linear.scores["numbers"])
 
 
 def test_a_network_sees_no_subject_that_it_scores(views: dict[str, np.ndarray]) -> None:

@@ -43,12 +43,12 @@ def test_a_planted_confounder_is_named_and_what_is_not_from_it_stays(by_age: tup
     options = {"permutations": 199, "seed": 0}
     readings = read_groups(views, IDS, NAMES, **options)
     assert all(row.shown for row in readings.rows)
-    found = confounders_of(views, IDS, NAMES, table[["age"]], **options)
-    assert found.alone[0].shown
-    within = {row.view: row.shown for row in found.within}
+    result = confounders_of(views, IDS, NAMES, table[["age"]], **options)
+    assert result.alone[0].shown
+    within = {row.view: row.shown for row in result.within}
     assert within == {"fat": False, "own": True}
-    assert [row.view for row in readings.rows if found.explained(row)] == ["fat"]
-    advice = advise(readings, found, [], [], [])
+    assert [row.view for row in readings.rows if result.explained(row)] == ["fat"]
+    advice = advise(readings, result, [], [], [])
     assert advice[0].kind == "confounded"
     assert advice[0].strength != "shown"  # it stands on what is not shown among subjects who are alike
     assert advice[0].facts["views"] == ["fat"]
@@ -57,17 +57,17 @@ def test_a_planted_confounder_is_named_and_what_is_not_from_it_stays(by_age: tup
 def test_what_has_nothing_to_do_with_the_groups_explains_nothing(by_age: tuple) -> None:
     views, table = by_age
     readings = read_groups(views, IDS, NAMES, permutations=199)
-    found = confounders_of(views, IDS, NAMES, table[["height"]], permutations=199)
-    assert not found.alone[0].shown
-    assert not any(found.explained(row) for row in readings.rows)
+    result = confounders_of(views, IDS, NAMES, table[["height"]], permutations=199)
+    assert not result.alone[0].shown
+    assert not any(result.explained(row) for row in readings.rows)
 
 
 def test_a_confounder_that_separates_the_groups_leaves_nothing_to_say(by_age: tuple) -> None:
     views, _ = by_age
     site = pd.DataFrame({"site": np.where(IDS == 1, "north", "south")})
-    found = confounders_of(views, IDS, NAMES, site, permutations=199)
-    assert found.within == ()
-    assert "site" in found.notes[0]
+    result = confounders_of(views, IDS, NAMES, site, permutations=199)
+    assert result.within == ()
+    assert "site" in result.notes[0]
 
 
 def ages(younger: float, older: float, spread: float) -> pd.DataFrame:
@@ -78,12 +78,12 @@ def ages(younger: float, older: float, spread: float) -> pd.DataFrame:
 def test_nobody_is_alike_where_ages_hardly_overlap(by_age: tuple) -> None:
     """The middle fifth pairs the oldest of A with the youngest of B."""
     views, _ = by_age
-    found = confounders_of(views, IDS, NAMES, ages(40, 70, 3), least=5, permutations=199)
-    assert found.within == ()
-    assert "too few subjects of B are like the others in age" in found.notes[0]
+    result = confounders_of(views, IDS, NAMES, ages(40, 70, 3), least=5, permutations=199)
+    assert result.within == ()
+    assert "too few subjects of B are like the others in age" in result.notes[0]
     readings = read_groups(views, IDS, NAMES, permutations=199)
-    assert not any(found.explained(row) for row in readings.rows)
-    assert "confounded" not in [one.kind for one in advise(readings, found, [], [], [])]
+    assert not any(result.explained(row) for row in readings.rows)
+    assert "confounded" not in [one.kind for one in advise(readings, result, [], [], [])]
 
 
 def test_fifths_that_hold_unlike_sides_are_no_strata_of_alike_ones() -> None:
@@ -99,8 +99,8 @@ def test_fifths_that_hold_unlike_sides_are_no_strata_of_alike_ones() -> None:
 def test_of_whom_confounders_are_known_is_counted(by_age: tuple) -> None:
     views, table = by_age
     age = table["age"].where((IDS == 0) | (np.arange(80) % 2 == 0))
-    found = confounders_of(views, IDS, NAMES, pd.DataFrame({"age": age}), permutations=199)
-    assert found.known == (("A", 40, 40), ("B", 20, 40))
+    result = confounders_of(views, IDS, NAMES, pd.DataFrame({"age": age}), permutations=199)
+    assert result.known == (("A", 40, 40), ("B", 20, 40))
 
 
 def test_a_confounder_that_names_people_is_an_error(by_age: tuple) -> None:
@@ -122,11 +122,11 @@ def test_a_gap_alone_is_no_association_within_groups(slope: float, shown: bool) 
     readings = read_groups(views, IDS, NAMES, permutations=199)
     dice = 0.9 - 0.05 * IDS + slope * look + rng.normal(0, 0.01, 80)
     dice[3] = np.nan
-    (found,), (predicted,) = associations(readings, views, dice, IDS, NAMES, permutations=499)
-    assert found.shown == shown == predicted.shown
-    assert (found.correlation < -0.8) == shown
-    assert found.n == 79
-    assert found.gap[0] == pytest.approx(np.nanmean(dice[:40]) - dice[40:].mean())
+    (result,), (predicted,) = associations(readings, views, dice, IDS, NAMES, permutations=499)
+    assert result.shown == shown == predicted.shown
+    assert (result.correlation < -0.8) == shown
+    assert result.n == 79
+    assert result.gap[0] == pytest.approx(np.nanmean(dice[:40]) - dice[40:].mean())
 
 
 def test_errors_in_one_place_are_found_there_and_noise_is_not() -> None:
@@ -135,11 +135,11 @@ def test_errors_in_one_place_are_found_there_and_noise_is_not() -> None:
     maps[IDS == 1, 3, 1, 4:8, 10:15] = rng.random((40, 4, 5)) < 0.6  # organ 2, false negatives, upper level
     rows = error_atlas(maps, IDS, NAMES, ["one", "two"], permutations=99)
     assert [(row.structure, row.kind) for row in rows if row.shown] == [("two", "false negatives")]
-    found = next(row for row in rows if row.shown)
-    assert found.more == "B"
-    assert found.cluster[1, 4:8, 10:15].mean() > 0.9
-    assert found.cluster.sum() < 40
-    assert found.shares[1, 1, 4:8, 10:15].mean() == pytest.approx(0.6, abs=0.05)
+    result = next(row for row in rows if row.shown)
+    assert result.more == "B"
+    assert result.cluster[1, 4:8, 10:15].mean() > 0.9
+    assert result.cluster.sum() < 40
+    assert result.shares[1, 1, 4:8, 10:15].mean() == pytest.approx(0.6, abs=0.05)
 
 
 def test_the_place_where_most_is_wrong_comes_first_whatever_the_order_of_the_table() -> None:
@@ -254,8 +254,8 @@ def test_no_crop_is_advised_where_the_organs_themselves_differ(view: str, kinds:
 
     rows = [reading("whole image", 0.001), reading("box + 0 mm", 0.4)]
     rows += [reading(view, 0.001 if kinds == ["anatomy"] else 0.6)]
-    found = advise(Readings(tuple(rows), {}), None, [], [], [])
-    assert [one.kind for one in found] == kinds
+    result = advise(Readings(tuple(rows), {}), None, [], [], [])
+    assert [one.kind for one in result] == kinds
 
 
 def test_measures_of_alike_groups_are_seldom_said_to_differ() -> None:

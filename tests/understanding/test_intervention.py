@@ -80,11 +80,11 @@ def test_a_matched_image_keeps_its_own_structure_and_a_blanked_one_its_organ() -
 def test_limits_of_a_change_are_students_and_wider_where_donors_are_shared() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(0.02, 0.05, 20)
-    found = change_with_limits(values, np.arange(20))
+    result = change_with_limits(values, np.arange(20))
     expected = ttest_1samp(values, 0.0)
-    assert found[0] == pytest.approx(values.mean())
-    assert found[3] == pytest.approx(expected.pvalue)
-    assert found[1:3] == pytest.approx(tuple(expected.confidence_interval()))
+    assert result[0] == pytest.approx(values.mean())
+    assert result[3] == pytest.approx(expected.pvalue)
+    assert result[1:3] == pytest.approx(tuple(expected.confidence_interval()))
     lent = np.repeat(rng.normal(0, 0.05, 4), 5)  # four donors, each to five subjects
     shared = change_with_limits(values + lent, np.arange(20), np.repeat(np.arange(4), 5))
     alone = change_with_limits(values + lent, np.arange(20))
@@ -122,8 +122,8 @@ def test_alike_groups_are_seldom_said_to_be_gone_by_their_outside(sizes: tuple[i
                 for own, other in zip(donors[subject, group], donors[subject, 1 - group], strict=True)
             ]
             subjects, own, other = np.transpose(made)
-            found = change_with_limits(dice[subjects, other] - dice[subjects, own], subjects, own, other)
-            rows.append(("exchanged", "AB"[group], "BA"[group], sizes[group], 0.9, 0.0, found))
+            result = change_with_limits(dice[subjects, other] - dice[subjects, own], subjects, own, other)
+            rows.append(("exchanged", "AB"[group], "BA"[group], sizes[group], 0.9, 0.0, result))
         shown += any(row.shown for row in with_holm(rows))
     assert shown <= 8  # of 100 at 5%; benchmarks/understand.py has more
 
@@ -132,14 +132,14 @@ def test_the_patch_that_matters_to_one_group_alone_is_found_and_noise_is_not() -
     rng = np.random.default_rng(1)
     change = rng.normal(0, 0.01, (24, 4, 5))
     change[:, 1, 2] = np.nan  # within the box
-    (found,) = occlusions(change, IDS, ["A", "B"], permutations=199)
-    assert not found.shown
+    (result,) = occlusions(change, IDS, ["A", "B"], permutations=199)
+    assert not result.shown
     change[IDS == 1, 3, 4] -= 0.05
-    (found,) = occlusions(change, IDS, ["A", "B"], permutations=199)
-    assert found.shown
-    assert found.place == (3, 4)
-    assert found.change[1, 3, 4] - found.change[0, 3, 4] == pytest.approx(-0.05, abs=0.01)
-    assert np.isnan(found.change[:, 1, 2]).all()
+    (result,) = occlusions(change, IDS, ["A", "B"], permutations=199)
+    assert result.shown
+    assert result.place == (3, 4)
+    assert result.change[1, 3, 4] - result.change[0, 3, 4] == pytest.approx(-0.05, abs=0.01)
+    assert np.isnan(result.change[:, 1, 2]).all()
 
 
 class Network(torch.nn.Module):
@@ -191,10 +191,10 @@ def asked(cases: list[CaseFiles], network: Network, crop: tuple[int, int] | None
 
 
 def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohort: list[CaseFiles]) -> None:
-    found = asked(cohort, Network(by_corner=True))
-    gap = found.dice[:12].mean() - found.dice[12:].mean()
+    result = asked(cohort, Network(by_corner=True))
+    gap = result.dice[:12].mean() - result.dice[12:].mean()
     assert gap > 0.3
-    rows = {(row.intervention, row.group): row for row in found.changes}
+    rows = {(row.intervention, row.group): row for row in result.changes}
     lent = rows["outside exchanged", "B"]
     assert lent.shown
     assert lent.change[0] == pytest.approx(gap, abs=0.02)  # all of the gap comes from the corner
@@ -202,8 +202,8 @@ def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohor
     assert rows["outside exchanged", "A"].change[0] == pytest.approx(-gap, abs=0.02)
     assert not rows["outside matched in intensity", "B"].shown  # the corner is brighter still
     assert rows["outside blanked", "B"].change[0] == pytest.approx(gap, abs=0.02)
-    assert found.bottleneck.shape == (24, 1)
-    (patch,) = found.occlusion
+    assert result.bottleneck.shape == (24, 1)
+    (patch,) = result.occlusion
     assert patch.shown
     assert patch.place == (0, 0)
 
@@ -220,8 +220,8 @@ def test_a_network_for_crops_sees_no_more_than_its_crop(cohort: list[CaseFiles])
             wide = torch.nn.functional.pad(image, (8, 8, 8, 8), value=float(image.min()))
             return super().forward(wide)[..., 8:32, 8:32]
 
-    found = asked(cohort, Cropped(by_corner=True), crop=(24, 24))
-    lent = [row for row in found.changes if row.intervention == "outside exchanged"]
+    result = asked(cohort, Cropped(by_corner=True), crop=(24, 24))
+    lent = [row for row in result.changes if row.intervention == "outside exchanged"]
     assert [row.shown for row in lent] == [False, False]
 
 

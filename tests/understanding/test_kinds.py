@@ -25,5 +25,5 @@ def test_what_the_image_tells_is_not_what_outlines_and_errors_tell(
 
 
 def test_what_is_not_shown_in_the_organ_was_asked_of_the_image() -> None:
-    found = readings(apart=0.05, organ_only=0.5, reference_mask=0.9, map_of_errors=0.5)
-    assert [question_of(found, row) for row in found.rows] == ["image", "references", "model"]
+    result = readings(apart=0.05, organ_only=0.5, reference_mask=0.9, map_of_errors=0.5)
+    assert [question_of(result, row) for row in result.rows] == ["image", "references", "model"]

@@ -40,11 +40,11 @@ def test_the_closed_form_is_the_model_refitted_without_the_fold(shape: tuple[int
     flat = flat / flat.std(axis=0) if len(shape) == 1 else flat
     left, size, _ = np.linalg.svd(flat, full_matrices=False)
     deals = _Deals(IDS, 2, None, 3, seed=0)
-    found = deals.linear_scores(components_of(view), deals.ids, deals.folds)
+    result = deals.linear_scores(components_of(view), deals.ids, deals.folds)
     ridge = (size**2).mean()  # all components are kept
     for deal in range(4):
         slow = [refitted(left * size, ridge, deals.ids[deal], folds) for folds in deals.folds[deal]]
-        np.testing.assert_allclose(found[deal, :, 1], np.mean(slow, axis=0), atol=1e-10)
+        np.testing.assert_allclose(result[deal, :, 1], np.mean(slow, axis=0), atol=1e-10)
 
 
 def test_every_fold_has_its_share_of_each_group_in_every_deal() -> None:
@@ -74,11 +74,11 @@ def test_within_strata_groups_are_dealt_and_pairs_are_counted_within() -> None:
 
 def test_an_auc_is_the_mann_whitney_statistic_and_names_do_not_matter() -> None:
     view = RNG.normal(size=(40, 4)) + 0.5 * IDS[:, None]
-    found = read_groups({"view": view}, IDS, ["A", "B"], permutations=199)
-    scores = found.scores["view"][:, 1]
+    result = read_groups({"view": view}, IDS, ["A", "B"], permutations=199)
+    scores = result.scores["view"][:, 1]
     expected = mannwhitneyu(scores[IDS == 1], scores[IDS == 0]).statistic / (22 * 18)
-    assert found.rows[0].auc == pytest.approx(expected)
-    assert (found.rows[0].group, found.rows[0].n, found.rows[0].n_others) == ("B", 18, 22)
+    assert result.rows[0].auc == pytest.approx(expected)
+    assert (result.rows[0].group, result.rows[0].n, result.rows[0].n_others) == ("B", 18, 22)
 
 
 def test_each_of_three_groups_is_told_from_the_others() -> None:
@@ -118,10 +118,10 @@ def test_chance_alone_is_seldom_shown_over_all_views_together() -> None:
 
 @pytest.mark.parametrize(("auc", "low", "high"), [(1.0, 0.899, 1.0), (0.5, 0.331, 0.669), (0.0, 0.0, 0.101)])
 def test_limits_of_an_auc(auc: float, low: float, high: float) -> None:
-    found = auc_limits(auc, 20, 20)
-    assert found == pytest.approx((low, high), abs=5e-3)
+    result = auc_limits(auc, 20, 20)
+    assert result == pytest.approx((low, high), abs=5e-3)
     mirrored = auc_limits(1 - auc, 20, 20)
-    assert found[0] == pytest.approx(1 - mirrored[1], abs=0.02)
+    assert result[0] == pytest.approx(1 - mirrored[1], abs=0.02)
 
 
 def test_limits_are_wider_by_what_trainings_vary_and_the_upper_one_is_about_chance_at_least() -> None:
@@ -194,14 +194,14 @@ def three_groups(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def test_of_three_groups_of_which_two_are_alike_the_third_alone_is_told_from_each() -> None:
     views, ids = three_groups(0)
-    found = read_groups(views, ids, ["A", "B", "C"], permutations=99)
-    assert [(row.group, row.against) for row in found.pairs if row.shown] == [("A", "C"), ("B", "C")]
-    assert {row.view for row in found.pairs if row.shown} == {"fat"}
-    best = found.clearest_pair("fat")
+    result = read_groups(views, ids, ["A", "B", "C"], permutations=99)
+    assert [(row.group, row.against) for row in result.pairs if row.shown] == [("A", "C"), ("B", "C")]
+    assert {row.view for row in result.pairs if row.shown} == {"fat"}
+    best = result.clearest_pair("fat")
     assert best is not None
     assert "C" in (best.group, best.against)
-    for row, (one, two) in zip(found.pairs, ((0, 1), (0, 2), (1, 2)), strict=False):
-        away = found.scores["fat"][:, one] - found.scores["fat"][:, two]
+    for row, (one, two) in zip(result.pairs, ((0, 1), (0, 2), (1, 2)), strict=False):
+        away = result.scores["fat"][:, one] - result.scores["fat"][:, two]
         wins = mannwhitneyu(away[ids == one].round(10), away[ids == two].round(10)).statistic
         assert row.auc == pytest.approx(wins / ((ids == one).sum() * (ids == two).sum()))
         assert (row.n, row.n_others) == ((ids == one).sum(), (ids == two).sum())
@@ -214,6 +214,6 @@ def test_two_groups_have_no_pairs() -> None:
 def test_alike_groups_beside_one_that_differs_are_seldom_told_from_each_other() -> None:
     wrong = 0
     for seed in range(40):
-        found = read_groups(*three_groups(seed), ["A", "B", "C"], permutations=39, seed=seed)
-        wrong += any(row.shown for row in found.pairs if row.against == "B")
+        result = read_groups(*three_groups(seed), ["A", "B", "C"], permutations=39, seed=seed)
+        wrong += any(row.shown for row in result.pairs if row.against == "B")
     assert wrong <= 5  # of 40 at 5%

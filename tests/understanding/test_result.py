@@ -123,18 +123,18 @@ def test_of_three_groups_the_sentence_names_the_one_that_differs_and_the_picture
     assert "Some view tells each group from each other." in of(0.01, 0.01, 0.02).sentence
     assert "some view tells A from C; not shown: A from B, B from C." in of(0.5, 0.01, 0.5).sentence
     assert "no view is shown to tell two groups apart." in of(0.5, 0.5, 0.5).sentence
-    found = of(0.5, 0.02, 0.01)
-    assert found.pictured == ("B", "C")
-    assert "C - B" in [inset.get_title() for inset in found.plot("images").child_axes]
-    assert set(found.findings.query("question == 'readable in pairs'")["other"]) == {"B", "C"}
+    results = of(0.5, 0.02, 0.01)
+    assert results.pictured == ("B", "C")
+    assert "C - B" in [inset.get_title() for inset in results.plot("images").child_axes]
+    assert set(results.findings.query("question == 'readable in pairs'")["other"]) == {"B", "C"}
 
 
 def test_limits_do_not_contradict_what_they_exclude(result: UnderstandResult) -> None:
     crop = Reading(views.box_name(0), "Black", 12, 14, 0.6, 0.5, 0.698, 0.75, 0.5, 0.5)
     rows = (replace(crop, view=views.WHOLE, p_adjusted=0.001), replace(crop, view=views.ORGAN), crop)
     seen = replace(result, readings=Readings(rows, {}), confounded=None)
-    said = seen.sentence
-    assert "an AUC of 0.70 by this model is excluded (AUC 0.60, 0.50 to 0.698)" in said
+    message = seen.sentence
+    assert "an AUC of 0.70 by this model is excluded (AUC 0.60, 0.50 to 0.698)" in message
     assert any("is excluded (AUC 0.60, 0.50 to 0.698)" in advice_words(one, seen)[0] for one in seen.advice)
 
 
@@ -143,9 +143,9 @@ def test_who_has_no_confounder_and_who_is_alike_is_said(result: UnderstandResult
     note = "too few subjects of Black are like the others in age"
     known = (("White", 14, 14), ("Black", 7, 12))
     apart = replace(result.confounded, within=(), notes=(note,), known=known)
-    said = replace(result, confounded=apart).sentence
-    assert f"{note}, so what images tell beyond it cannot be said, nor it be held fixed." in said
-    assert "in whom age is known: 14 of 14 White and 7 of 12 Black." in said
+    message = replace(result, confounded=apart).sentence
+    assert f"{note}, so what images tell beyond it cannot be said, nor it be held fixed." in message
+    assert "in whom age is known: 14 of 14 White and 7 of 12 Black." in message
     assert "in whom age is known" not in result.sentence
     age = replace(result.confounded.alone[0], auc=0.9, p_adjusted=0.01)
     site = replace(age, view="site", auc=0.6)
@@ -194,12 +194,12 @@ def test_a_view_that_the_answer_names_is_not_named_again(result: UnderstandResul
     organ = Reading(views.ORGAN, "White", 9, 9, 0.5, 0.4, 0.6, 0.65, 0.5, 0.5)
     rows = (organ, replace(organ, view=views.POSITION, auc=0.9, p_adjusted=0.01))
     readings = replace(result.readings, rows=rows)
-    said = replace(result, readings=readings, confounded=None).sentence
-    assert said.count("position of the organ") == 1
+    message = replace(result, readings=readings, confounded=None).sentence
+    assert message.count("position of the organ") == 1
     rows = (*rows, replace(rows[1], view=views.WHOLE))
-    said = replace(result, readings=replace(readings, rows=rows), confounded=None).sentence
-    assert "whole image" in said
-    assert "Also told by: position of the organ." in said
+    message = replace(result, readings=replace(readings, rows=rows), confounded=None).sentence
+    assert "whole image" in message
+    assert "Also told by: position of the organ." in message
 
 
 def test_differences_are_drawn_on_a_scale_that_chance_does_not_fill_and_in_their_shape(
@@ -229,15 +229,15 @@ def test_intersections_have_room_in_figures_and_whoever_is_left_out_is_in_the_co
 ) -> None:
     masks = {"predictions": phantom / "masks", "permutations": 199, "margins": (0,)}
     with caplog.at_level("INFO"):
-        found = fairseg.understand(phantom, ["sex", "group"], min_size=5, **masks)
+        results = fairseg.understand(phantom, ["sex", "group"], min_size=5, **masks)
     assert "not in the cohort" not in caplog.text
-    assert "Asian" in " ".join(found.left_out["group"])
-    legend = found.plot("margins").get_legend()
+    assert "Asian" in " ".join(results.left_out["group"])
+    legend = results.plot("margins").get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == list(found.cohort.names)
-    assert found.cohort.names[0] == "Black / F"  # a pair of groups can be read in a sentence
+    assert [text.get_text() for text in legend.get_texts()] == list(results.cohort.names)
+    assert results.cohort.names[0] == "Black / F"  # a pair of groups can be read in a sentence
     assert not any(isinstance(handle, Patch) for handle in legend.legend_handles)
-    page = found.save(tmp_path)  # a warning of matplotlib would be an error
+    page = results.save(tmp_path)  # a warning of matplotlib would be an error
     assert "Which groups are told from each other?" in page.read_text(encoding="utf-8")
 
 
@@ -341,20 +341,20 @@ def test_a_missing_prediction_is_named(phantom: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_of_crops_that_remove_nothing(phantom: Path, tmp_path: Path) -> None:
-    found = fairseg.understand(phantom, "group", permutations=120, margins=(500,))
-    assert found.crop_margin is None
-    assert "crop" not in found.sentence
-    assert not {"crop", "no crop"} & {one.kind for one in found.advice}
-    page = found.save(tmp_path).read_text(encoding="utf-8")
+    results = fairseg.understand(phantom, "group", permutations=120, margins=(500,))
+    assert results.crop_margin is None
+    assert "crop" not in results.sentence
+    assert not {"crop", "no crop"} & {one.kind for one in results.advice}
+    page = results.save(tmp_path).read_text(encoding="utf-8")
     assert "No crop was tried: even one with 500 mm around the largest organ removes nothing" in page
     with pytest.raises(ValueError, match="margins need a crop that removes something"):
-        found.plot("margins")
+        results.plot("margins")
 
 
 def test_views_do_not_depend_on_numbers_of_cases(phantom: Path) -> None:
-    found = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
-    assert all(len(view) == 26 for view in found.values())
-    assert all(view.dtype == np.float32 for view in found.values())
+    results = fairseg.understand(phantom, "group", permutations=199, margins=(0,)).cohort.views
+    assert all(len(view) == 26 for view in results.values())
+    assert all(view.dtype == np.float32 for view in results.values())
 
 
 def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
@@ -371,13 +371,13 @@ def test_a_cnn_reads_images_alone_and_the_page_says_the_smallest_p(
             return np.zeros((*ids.shape, self.number))
 
     monkeypatch.setattr("fairseg.understanding.encoder.EncoderReader", Guess)
-    found = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
-    assert found.permutations == 39
+    results = fairseg.understand(phantom, "group", model="cnn", margins=(0,))
+    assert results.permutations == 39
     numbers = {views.SHAPE, views.OUTLINE, views.HEADER, views.POSITION, views.INTENSITY, views.WITHIN}
     numbers.add(views.SCALED)
-    assert set(read) == set(found.readings.views) - numbers
-    assert {row.auc for row in found.readings.rows if row.view in read} == {0.5}
-    text = found.save(tmp_path).read_text(encoding="utf-8")
+    assert set(read) == set(results.readings.views) - numbers
+    assert {row.auc for row in results.readings.rows if row.view in read} == {0.5}
+    text = results.save(tmp_path).read_text(encoding="utf-8")
     assert "none can be below 0.025" in text
     assert "balanced batches" in text
 
@@ -549,8 +549,8 @@ def test_balanced_batches_are_advised_where_groups_are_unequal_in_training(
     assert result.cohort.trained == {"White": 14, "Black": 12}
     inside = replace(ROW, view=views.ORGAN)
     for trained, rare in (({"White": 45, "Black": 45}, ""), ({"White": 60, "Black": 12}, "Black")):
-        found = advise(Readings((inside,), {}), None, [], [], [], trained=trained)
-        (advice,) = [one for one in found if one.kind == "inside"]
+        results = advise(Readings((inside,), {}), None, [], [], [], trained=trained)
+        (advice,) = [one for one in results if one.kind == "inside"]
         _, suggests, command = advice_words(advice, result)
         assert ("more subjects of Black" in suggests) == ("oversampling" in command) == bool(rare)
         assert advice.facts["rare"] == rare
@@ -561,11 +561,11 @@ def test_few_subjects_with_dice_are_said(result: UnderstandResult) -> None:
     assert dice is not None
     assert "Dice is known" not in result.sentence
     few = replace(result.cohort, dice=np.where(np.arange(dice.size) < 3, dice, np.nan))
-    said = used_line(replace(result, cohort=few, associations=(), predictions=()))
+    message = used_line(replace(result, cohort=few, associations=(), predictions=()))
     known = (
         f"Dice is known of {(few.ids[:3] == 0).sum()} of 14 White and {(few.ids[:3] == 1).sum()} of 12 Black"
     )
-    assert said == f"Whether a model goes by it cannot be told. {known} only."
+    assert message == f"Whether a model goes by it cannot be told. {known} only."
 
 
 def test_slices_are_of_columns_that_nobody_named() -> None:
@@ -582,9 +582,9 @@ def test_slices_are_of_columns_that_nobody_named() -> None:
         frame=SimpleNamespace(unit="mm", size="volume", size_unit="ml"),
         attributes=("sex",),
     )
-    (found, *_) = _slices(people, 199, 0)
-    assert found.shown
-    assert found.conditions[0] == "group = Black"
+    (results, *_) = _slices(people, 199, 0)
+    assert results.shown
+    assert results.conditions[0] == "group = Black"
     people.attributes, people.ids = ("group",), np.tile([0, 1], 40)
     assert not any("group" in condition for one in _slices(people, 199, 0) for condition in one.conditions)
 
@@ -697,11 +697,11 @@ def test_outlines_that_differ_come_into_the_sentence_and_hide_no_organ_that_does
     outline = MeasureDifference("roughness of the reference outline (%)", *names, (-4.0, -5.0, -3.0), 0.01)
     readings = Readings((*rows, replace(ROW, view=view)), {})
     seen = replace(result, readings=readings, measures=(outline,) if rough else (), confounded=None)
-    _, (kind, said) = question_lines(seen)
+    _, (kind, message) = question_lines(seen)
     assert kind == "references"
-    assert ("outlines of LV are smoother in Black than in White" in said) == rough
-    assert ("organs themselves differ" in said) == organs
-    assert hands in said
+    assert ("outlines of LV are smoother in Black than in White" in message) == rough
+    assert ("organs themselves differ" in message) == organs
+    assert hands in message
 
 
 def test_the_gap_in_dice_is_said_with_its_limits(result: UnderstandResult) -> None:
@@ -711,9 +711,9 @@ def test_the_gap_in_dice_is_said_with_its_limits(result: UnderstandResult) -> No
     (gap,) = seen.gaps
     away = dice[black][:, None] - dice[~black]
     assert gap.difference[0] == pytest.approx(np.median(away))
-    said = f"Dice of Black is typically {-gap.difference[0]:.3f} lower than that of White ("
+    message = f"Dice of Black is typically {-gap.difference[0]:.3f} lower than that of White ("
     medians = f"medians {np.median(dice[black]):.3f} and {np.median(dice[~black]):.3f}). "
-    assert said in seen.sentence
+    assert message in seen.sentence
     assert medians in seen.sentence
     assert seen.findings.query("question == 'gap'")["shown"].tolist() == [True]
     alike = np.random.default_rng(0).normal(0.9, 0.01, black.size)

@@ -27,12 +27,12 @@ def test_a_planted_slice_is_named_and_its_numbers_are_those_of_the_other_half() 
     dice, table = people(1)
     dice -= 0.08 * ((table["site"] == "west") & (table["age"] >= 55)).to_numpy()
     dice[5] = np.nan
-    found = find_slices(dice, table, IDS)
-    assert found[0].shown
-    assert "site = west" in found[0].conditions
-    assert any("age >=" in one for slice_ in found for one in slice_.conditions if slice_.shown)
-    assert not any("letter" in text for one in found for text in one.conditions)
-    for one in found:
+    result = find_slices(dice, table, IDS)
+    assert result[0].shown
+    assert "site = west" in result[0].conditions
+    assert any("age >=" in one for slice_ in result for one in slice_.conditions if slice_.shown)
+    assert not any("letter" in text for one in result for text in one.conditions)
+    for one in result:
         assert 10 <= one.n + one.n_rest <= 60
         assert one.difference[0] == pytest.approx(one.dice - one.rest)
         assert one.difference[1] < one.difference[0] < one.difference[2]
@@ -53,9 +53,9 @@ def test_what_is_worse_within_the_groups_is_found_beside_a_gap_and_once() -> Non
     rng = np.random.default_rng(4)
     west = rng.random(120) < 0.4
     dice = 0.9 - 0.1 * IDS - 0.05 * west + rng.normal(0, 0.01, 120)
-    found = find_slices(dice, {"site": np.where(west, "west", "east")}, IDS)
-    assert [one.conditions for one in found if one.shown] == [("site = west",)]  # both halves find it
-    assert found[0].difference[0] == pytest.approx(-0.05, abs=0.01)
+    result = find_slices(dice, {"site": np.where(west, "west", "east")}, IDS)
+    assert [one.conditions for one in result if one.shown] == [("site = west",)]  # both halves find it
+    assert result[0].difference[0] == pytest.approx(-0.05, abs=0.01)
 
 
 def test_means_are_of_both_groups_alike_and_errors_by_hand() -> None:

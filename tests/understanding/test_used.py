@@ -38,9 +38,9 @@ def test_what_follows_the_size_of_the_organ_is_said_to_be_of_it(slope: float, be
     errors = rng.uniform(0.9, 1.1, 80)  # of about one pixel, alike in everybody
     dice = 1 - errors * (1 - one_pixel) - slope * fat
     options = {"one_pixel": one_pixel, "permutations": 499}
-    _, (found,) = associations(readings_of(views), views, dice, IDS, NAMES, **options)
-    assert found.shown
-    assert found.of_size == (not beyond)
+    _, (result,) = associations(readings_of(views), views, dice, IDS, NAMES, **options)
+    assert result.shown
+    assert result.of_size == (not beyond)
     _, (free,) = associations(readings_of(views), views, dice, IDS, NAMES, permutations=499)
     assert not free.of_size  # nobody said what the size is
 
@@ -76,5 +76,5 @@ def test_a_prediction_is_of_a_ridge_that_has_not_seen_the_fold() -> None:
             own = (left * size)[train]
             weights = np.linalg.solve(own.T @ own + (size**2).mean() * np.eye(3), own.T @ target[train])
             slow[repeat, ~train] = (left * size)[~train] @ weights
-    found = _refitted(components_of(view)[:, 1:], folds) @ target
-    np.testing.assert_allclose(found, slow.mean(axis=0), atol=1e-10)
+    result = _refitted(components_of(view)[:, 1:], folds) @ target
+    np.testing.assert_allclose(result, slow.mean(axis=0), atol=1e-10)

@@ -74,9 +74,9 @@ def test_the_whole_image_is_all_of_it_though_the_organ_lies_aside(tmp_path: Path
     frame = make_frame(cases, {"organ": 1}, (0.0,))
     assert frame.whole == (2 * 48.0, 2 * 49.0)
     for one in cases:
-        found = views_of(one, frame)
-        assert found[views.WHOLE].max() > 5.0
-        assert found[views.OUTSIDE].max() > 5.0
+        result = views_of(one, frame)
+        assert result[views.WHOLE].max() > 5.0
+        assert result[views.OUTSIDE].max() > 5.0
 
 
 def test_one_large_image_makes_no_view_of_the_whole_coarse(tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_a_single_slice_is_an_area_and_the_ring_is_as_wide_as_margins_grow(tmp_p
     frame = make_frame([one], {"organ": 1}, None)
     assert (frame.size, frame.size_unit, frame.step) == ("area", "mm²", 1.0)
     assert frame.ring == (10.0 + 8.0, 5.0 + 8.0)
-    found = views_of(one, frame)
-    assert found[views.MEASURES][0] == 200 * 0.25
-    assert found[views.WHOLE].shape == (1, 1, SIZE, SIZE)
+    result = views_of(one, frame)
+    assert result[views.MEASURES][0] == 200 * 0.25
+    assert result[views.WHOLE].shape == (1, 1, SIZE, SIZE)
 
 
 def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, scene: tuple) -> None:

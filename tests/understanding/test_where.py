@@ -68,18 +68,18 @@ def test_no_margin_hides_what_a_tighter_crop_or_the_organ_tells(
 def test_the_tightest_crop_is_a_part_of_the_remedy_and_says_what_stays() -> None:
     marker = {"outside_the_box": 0.98, **WIDE, "box_+_0_mm": 0.8}
     for aucs, by_organ in ((marker, False), (marker | {"organ_only": 1.0}, True)):
-        found = readings(**aucs)
-        crop = next(one for one in advise(found, None, [], [], []) if one.kind == "crop")
+        result = readings(**aucs)
+        crop = next(one for one in advise(result, None, [], [], []) if one.kind == "crop")
         assert crop.facts["margin"] == 0.0
         assert crop.facts["crop"].by_organ == by_organ
         assert "within: too" in crop.strength
 
 
 def test_a_view_that_holds_the_organ_does_not_say_that_the_outside_tells() -> None:
-    found = readings(whole_image=0.9, organ_only=0.5, **WIDE)
-    (advice,) = advise(found, None, [], [], [])
+    result = readings(whole_image=0.9, organ_only=0.5, **WIDE)
+    (advice,) = advise(result, None, [], [], [])
     assert (advice.kind, advice.facts["outside"], advice.facts["known"]) == ("crop", False, False)
-    assert [row.view for row in told_by_both(found)] == ["whole image"]
+    assert [row.view for row in told_by_both(result)] == ["whole image"]
     aside, _ = advise(readings(whole_image=0.9, position_of_the_organ=0.9, **WIDE), None, [], [], [])
     assert (aside.kind, aside.facts["outside"], aside.facts["known"]) == ("crop", False, True)
     dark = readings(whole_image=0.9, organ_only=0.5, intensity_within_the_reference=0.95, **WIDE)

@@ -36,16 +36,16 @@ class Log:
 
 @pytest.mark.parametrize(("rule", "chosen"), [("mean", [0, 3]), ("worst", [0, 1])])
 def test_the_best_epoch_is_that_of_the_rule(rule: Any, chosen: list[int]) -> None:
-    best, log, found = BestByGroup(rule, Groups(["F", "M"])), Log(), []
+    best, log, result = BestByGroup(rule, Groups(["F", "M"])), Log(), []
     for epoch, dice in enumerate(EPOCHS):
         counts = np.zeros((2, 1, 3))
         for group, value in enumerate(dice.values()):
             counts[group, 0] = 0 if value is None else np.round([10 * value, *2 * [10 - 10 * value]])
         best.end_epoch(log, epoch, counts)
         if best.improves():
-            found.append(epoch)
+            result.append(epoch)
     # Moving means of F: .2, .23, .217, .217; of M: .9, .86, .874, .8866. Their mean: .55, .545, .5455, .5518.
-    assert found == chosen
+    assert result == chosen
     assert best.moving == pytest.approx({"F": 0.217, "M": 0.8866})
     assert [entry["rule"] for entry in log.my_fantastic_logging["group_best"]] == [rule] * 4
 
@@ -76,16 +76,16 @@ def test_the_voxels_of_the_groups_add_up_to_those_of_nnunet(
     batch = batch_of(["m4_ED", "f1_ED", "m4_ES"], labels=4 if ignore else 3)
     trainer.on_validation_epoch_start()
     with torch.no_grad():
-        found = trainer.validation_step({**batch, "target": [t.clone() for t in batch["target"]]})
+        result = trainer.validation_step({**batch, "target": [t.clone() for t in batch["target"]]})
         woman = {key: value[1:2] for key, value in batch.items() if key != "target"}
         hers = trainer.validation_step(
             {**woman, "target": [target[1:2].clone() for target in batch["target"]]}
         )
     np.testing.assert_array_equal(
-        found["group_hard"][0], np.stack([hers[k] for k in ("tp_hard", "fp_hard", "fn_hard")], -1)
+        result["group_hard"][0], np.stack([hers[k] for k in ("tp_hard", "fp_hard", "fn_hard")], -1)
     )
     for place, key in enumerate(("tp_hard", "fp_hard", "fn_hard")):
-        np.testing.assert_array_equal(found["group_hard"].sum(0)[:, place], found[key])
+        np.testing.assert_array_equal(result["group_hard"].sum(0)[:, place], result[key])
 
 
 def trained(dataset: Dataset, kind: type, epochs: int) -> Any:

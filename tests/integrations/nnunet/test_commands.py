@@ -71,13 +71,13 @@ def test_residual_encoders_the_best_configuration_and_an_ensemble(planned: Calla
     test, table = place / "raw" / NAME, str(place / "raw" / NAME / "groups.csv")
     for name in (ERM, DRO):
         train = ("nnUNetv2_train", "903", "2d", "0", "-p", plans, "-tr", name, "-device", "cpu", "--npz")
-        said = run(place, *train)
-    assert "training cases by group: A 2, B 2; unknown 0" in said
+        message = run(place, *train)
+    assert "training cases by group: A 2, B 2; unknown 0" in message
     best = ("nnUNetv2_find_best_configuration", "903", "-p", plans, "-c", "2d", "-f", "0", "-np", "1")
     assert "ensemble___nnUNetTrainerFairERM__" in run(place, *best, "-tr", ERM, DRO)
-    found = place / "results" / NAME
-    (ensemble,) = (found / "ensembles").iterdir()
-    for results in (ensemble, found / f"{DRO}__{plans}__2d"):
+    result = place / "results" / NAME
+    (ensemble,) = (result / "ensembles").iterdir()
+    for results in (ensemble, result / f"{DRO}__{plans}__2d"):
         out = place / "scores.csv"
         command = ("nnunet", "scores", str(results), "--groups", table, "--out", str(out), "--overwrite")
         assert main([*command, "--metrics", "dice", "--labels", CODES]) == 0
@@ -107,7 +107,7 @@ def test_the_cascade_by_the_command(planned: Callable[..., Path]) -> None:
     train = ("nnUNetv2_train", "903")
     for fold in ("0", "1"):
         run(place, *train, "3d_lowres", fold, "-tr", DRO, "-device", "cpu")
-    said = run(place, *train, "3d_cascade_fullres", "0", "-tr", DRO, "-device", "cpu")
-    assert "training cases by group: A 2, B 2; unknown 0" in said
+    message = run(place, *train, "3d_cascade_fullres", "0", "-tr", DRO, "-device", "cpu")
+    assert "training cases by group: A 2, B 2; unknown 0" in message
     model = place / "results" / NAME / f"{DRO}__nnUNetPlans__3d_cascade_fullres"
     assert (model / "fold_0" / "validation" / "summary.json").is_file()

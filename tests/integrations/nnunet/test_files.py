@@ -114,15 +114,17 @@ def test_splits_have_every_group_in_every_fold_and_a_subject_in_one(
     assert main(["nnunet", "splits", "902", "--by", "sex", "--seed", "1", "--replace"]) == 0
     assert json.loads(file.read_text()) != splits
     assert main(["nnunet", "splits", "902", "--by", "sex", "--folds", "6", "--replace"]) == 0
-    said = capsys.readouterr().err
-    assert "group F has no subject to validate on in some fold" in said
-    assert "none to train on" not in said
+    message = capsys.readouterr().err
+    assert "group F has no subject to validate on in some fold" in message
+    assert "none to train on" not in message
     table = folders / "raw" / "Dataset902_Split" / "groups.csv"
     table.write_text(table.read_text().replace("s01,M", "s01,X"))  # a group of one subject
     assert main(["nnunet", "splits", "902", "--by", "sex", "--replace"]) == 0
     (fold,) = [n for n, split in enumerate(json.loads(file.read_text())) if "s01_ED" in split["val"]]
-    said = capsys.readouterr().err
-    assert f"group X has no subject to validate on in some fold, and none to train on in fold {fold}" in said
+    message = capsys.readouterr().err
+    assert (
+        f"group X has no subject to validate on in some fold, and none to train on in fold {fold}" in message
+    )
 
 
 def _without_attributes(rows: list[str]) -> list[str]:
@@ -179,11 +181,11 @@ def test_splits_are_of_the_cases_that_were_preprocessed(
     (labels / "s01_ES.nii.gz").unlink()
     (labels / "new.nii.gz").touch()  # without a row in the table, which it needs no more than a fold
     assert main(["nnunet", "splits", "902", "--by", "sex"]) == 0
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(
+    message = capsys.readouterr().err.splitlines()
+    assert message[0].startswith(
         "fairseg: note: 2 cases in labelsTr not preprocessed, so in no fold: new, s00_ED;"
     )
-    assert said[1:] == ["fairseg: note: 1 case preprocessed, but not in labelsTr: s01_ES"]
+    assert message[1:] == ["fairseg: note: 1 case preprocessed, but not in labelsTr: s01_ES"]
     splits = json.loads((kept.parent / "splits_final.json").read_text())
     cases = {path.name.removesuffix(".nii.gz") for path in kept.iterdir()}
     assert all({*split["train"], *split["val"]} == cases for split in splits)
@@ -361,15 +363,15 @@ def test_metrics_are_computed_from_the_masks_of_all_folds(
     (references / "c_ED.nii.gz").write_bytes((references / "a_ED.nii.gz").read_bytes())
     assert main([*command, "--references", str(references), "--metrics", "hd95,nsd", "--tolerance", "1"]) == 0
     assert "c_ED" not in caplog.text
-    found = read_scores(out)
+    result = read_scores(out)
     names = ["whole", "core"] if regions else ["rim", "core"]
-    assert found["label"].tolist() == plain["label"].tolist() == names * 2
-    assert found["case"].tolist() == ["a_ED"] * 2 + ["b_ED"] * 2
-    np.testing.assert_allclose(found["dice"], plain["dice"])
-    assert found["dice"].iloc[1] == 0.5  # a core of two rows, of which one is met
+    assert result["label"].tolist() == plain["label"].tolist() == names * 2
+    assert result["case"].tolist() == ["a_ED"] * 2 + ["b_ED"] * 2
+    np.testing.assert_allclose(result["dice"], plain["dice"])
+    assert result["dice"].iloc[1] == 0.5  # a core of two rows, of which one is met
     # One row lower, of rows 2 mm apart: the core is 2 mm off in either direction.
-    assert found["hd95"].iloc[1] == pytest.approx(2.0)
-    assert found["sex"].tolist() == ["F", "F", "M", "M"]
+    assert result["hd95"].iloc[1] == pytest.approx(2.0)
+    assert result["sex"].tolist() == ["F", "F", "M", "M"]
 
 
 def test_references_are_found_where_nnunet_keeps_them(
@@ -409,9 +411,9 @@ def test_install_says_what_keeps_nnunet_from_training(
         return main(["nnunet", "install", str(tmp_path / "own")])
 
     assert of("2.7.1") == 2
-    said = capsys.readouterr()
-    assert "nnU-Net 2.7.1 is installed, which finds no trainer outside of itself; 2.8 or newer" in said.err
-    assert not said.out
+    message = capsys.readouterr()
+    assert "nnU-Net 2.7.1 is installed, which finds no trainer outside of itself; 2.8 or newer" in message.err
+    assert not message.out
     assert not (tmp_path / "own").exists()
     for version, timm, note in (
         ("2.8.0", True, ""),
@@ -420,10 +422,10 @@ def test_install_says_what_keeps_nnunet_from_training(
         (None, True, "nnU-Net is not installed in this Python"),
     ):
         assert of(version, timm=timm) == 0
-        said = capsys.readouterr()
-        assert said.out.startswith("export nnUNet_extTrainer=")
-        assert len(said.err.splitlines()) == bool(note)
-        assert note in said.err
+        message = capsys.readouterr()
+        assert message.out.startswith("export nnUNet_extTrainer=")
+        assert len(message.err.splitlines()) == bool(note)
+        assert note in message.err
 
 
 def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(
@@ -431,8 +433,8 @@ def test_an_exported_checkpoint_bears_nnunets_name_and_the_same_weights(
 ) -> None:
     place, out = model(tmp_path), tmp_path / "plain"
     assert main(["nnunet", "export", str(place), "--out", str(out)]) == 0
-    said = f"nnUNetv2_predict_from_modelfolder -m {out} -f 0 -chk checkpoint_final.pth -i IMAGES -o MASKS"
-    assert capsys.readouterr().out.strip() == f"1 fold: {said}"
+    message = f"nnUNetv2_predict_from_modelfolder -m {out} -f 0 -chk checkpoint_final.pth -i IMAGES -o MASKS"
+    assert capsys.readouterr().out.strip() == f"1 fold: {message}"
     content = torch.load(out / "fold_0" / "checkpoint_final.pth", weights_only=True)
     assert content["trainer_name"] == "nnUNetTrainer"
     assert content["logging"] == {"train_losses": [1.0]}
@@ -452,8 +454,8 @@ def test_export_prints_the_command_for_its_folds_and_checkpoint(
     (place / "fold_0" / "checkpoint_final.pth").unlink()
     best = ("--checkpoint", "checkpoint_best.pth")
     assert main(["nnunet", "export", str(place), "--out", str(out), *best]) == 0
-    said = capsys.readouterr().out
-    assert f"predict_from_modelfolder -m '{out}' -f 0 2 10 all -chk checkpoint_best.pth -i" in said
+    message = capsys.readouterr().out
+    assert f"predict_from_modelfolder -m '{out}' -f 0 2 10 all -chk checkpoint_best.pth -i" in message
     assert (out / "fold_10" / "checkpoint_best.pth").is_file()
 
 

@@ -80,13 +80,13 @@ def test_a_sample_that_is_wholly_ignored_is_of_no_group(
     for target in batch["target"]:
         target[1:] = 3
     batch["target"][0][2].view(-1)[0] = 1  # a single voxel to learn from
-    found = trainer.train_step(batch)
-    assert found["group_count"].tolist() == [1, 1]
+    result = trainer.train_step(batch)
+    assert result["group_count"].tolist() == [1, 1]
     batch["target"][0][2] = 3
     last_loss = trainer.group_loss.group_last_loss.clone()
-    found = trainer.train_step(batch)
-    assert found["group_count"].tolist() == [0, 1]
-    assert np.isnan(found["group_loss"][0])
+    result = trainer.train_step(batch)
+    assert result["group_count"].tolist() == [0, 1]
+    assert np.isnan(result["group_loss"][0])
     # F is absent: nothing new is known of it.
     assert trainer.group_loss.group_last_loss[0] == last_loss[0]
     assert trainer.group_loss.group_recency.tolist() == pytest.approx([0.97, 1.0])

@@ -146,9 +146,9 @@ def test_a_mix_trains_with_the_loss_of_the_variant_in_each_group(dataset: Datase
             output = trainer.network(batch["data"])[0]
             target = batch["target"][0][:, 0].long()
             each = torch.nn.functional.cross_entropy(output, target, reduction="none").mean((1, 2))
-        found = trainer.train_step(batch)
+        result = trainer.train_step(batch)
         female, male = each[[1, 3]].mean(), each[[0, 2]].mean()
-        assert found["group_loss"] == pytest.approx([female.item(), male.item()], rel=1e-5)
+        assert result["group_loss"] == pytest.approx([female.item(), male.item()], rel=1e-5)
 
 
 def test_the_variable_for_epochs_outweighs_a_variant_in_both_orders(

@@ -70,8 +70,8 @@ def test_png_of_two_channels_drawn_by_weight(folder: Path) -> None:
     (raw / "dataset.json").write_text(json.dumps({**about, "numTraining": 8, "file_ending": ".png"}))
     run(folder, "nnUNetv2_plan_and_preprocess", "-d", "902", "-c", "2d", "-np", "1")
     assert main(["nnunet", "splits", "902", "--folds", "2"]) == 0
-    said = run(folder, "nnUNetv2_train", "902", "2d", "0", "-tr", WEIGHTED, "-device", "cpu")
-    assert "fairseg: training cases are drawn by weight: 0 to 2" in said
+    message = run(folder, "nnUNetv2_train", "902", "2d", "0", "-tr", WEIGHTED, "-device", "cpu")
+    assert "fairseg: training cases are drawn by weight: 0 to 2" in message
     place, out = folder / "results" / name / f"{WEIGHTED}__nnUNetPlans__2d", folder / "scores.csv"
     command = ("nnunet", "scores", str(place), "--groups", str(raw / "groups.csv"), "--out", str(out))
     assert main([*command, "--metrics", "dice,hd95", "--labels", "organ=1:1"]) == 0
@@ -121,4 +121,4 @@ def test_nnunets_benchmark_without_data_takes_every_trainer(
     trainer.run_training()
     assert not trainer.crashed_with_runtime_error
     result = json.loads((Path(trainer.output_folder) / "benchmark_result.json").read_text())
-    assert [found["fastest_epoch"] > 0 for found in result.values()] == [True]
+    assert [results["fastest_epoch"] > 0 for results in result.values()] == [True]

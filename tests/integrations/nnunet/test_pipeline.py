@@ -62,9 +62,9 @@ def run(folder: Path, *command: str, **environment: str) -> str:
 def run_and_kill(folder: Path, *command: str, when: Path) -> None:
     """Start a command and kill it, with the processes that it started, once a file is there."""
     program = Path(sys.executable).parent / command[0]
-    with (folder / "killed.txt").open("w") as said:
+    with (folder / "killed.txt").open("w") as message:
         process = subprocess.Popen(
-            [program, *command[1:]], stdout=said, stderr=said, cwd=folder, start_new_session=True
+            [program, *command[1:]], stdout=message, stderr=message, cwd=folder, start_new_session=True
         )
     try:
 
@@ -139,10 +139,10 @@ def test_from_the_raw_dataset_to_the_report(
     run_and_kill(folder, *train, when=model / "fold_0" / "progress.png")
     first = checkpoint(model, "checkpoint_latest.pth")
     done, before = first["current_epoch"], first["logging"]["group_weights"]
-    said = run(folder, *train, "--c", FAIRSEG_EPOCHS=str(done + 1))
-    assert "training cases by group: A 4, B 2; unknown 0" in said
+    message = run(folder, *train, "--c", FAIRSEG_EPOCHS=str(done + 1))
+    assert "training cases by group: A 4, B 2; unknown 0" in message
     weights = ", ".join(f"{name} {weight:.6f}" for name, weight in before[-1].items())
-    assert f"fairseg: resumed with group weights {weights}" in said
+    assert f"fairseg: resumed with group weights {weights}" in message
     logging = checkpoint(model)["logging"]
     assert len(logging["train_losses"]) == len(logging["group_losses"]) == done + 1
     assert logging["group_weights"][:-1] == before
@@ -155,9 +155,9 @@ def test_from_the_raw_dataset_to_the_report(
     table = str(folder / "raw" / NAME / "groups.csv")
     scores = folder / "scores.csv"
     assert main(["nnunet", "scores", str(model), "--groups", table, "--out", str(scores)]) == 0
-    found = read_scores(scores)
-    assert len(found) == 6 * 3
-    assert set(found["label"]) == {"RVBP", "LVM", "LVBP"}
+    result = read_scores(scores)
+    assert len(result) == 6 * 3
+    assert set(result["label"]) == {"RVBP", "LVM", "LVBP"}
     assert main(["report", str(scores), "--by", "group", "--out", str(folder / "report")]) == 0
     assert (folder / "report" / "report.html").is_file()
     # They are the Dice that fairseg finds on the same masks.
@@ -168,7 +168,7 @@ def test_from_the_raw_dataset_to_the_report(
     columns = ["dice", "prediction_voxels", "reference_voxels"]
     pairs = [
         Scores.of(table).table.sort_values(["case", "label"])[columns].to_numpy()
-        for table in (found, again)  # without the rows of skipped cases
+        for table in (result, again)  # without the rows of skipped cases
     ]
     np.testing.assert_allclose(*pairs, rtol=1e-12)
 

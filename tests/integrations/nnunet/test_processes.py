@@ -105,21 +105,21 @@ def test_two_processes_are_one_with_the_whole_batch(
         for rank in range(2)
     ]
     for process in ranks:
-        _, said = process.communicate(timeout=900)
-        assert process.returncode == 0, said.decode()[-3000:]
+        _, message = process.communicate(timeout=900)
+        assert process.returncode == 0, message.decode()[-3000:]
     alone = train(dataset.trainer(OnCPU), None)
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
-        torch.testing.assert_close(found["weights"], alone["weights"], rtol=1e-5, atol=0)
+        result = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        torch.testing.assert_close(result["weights"], alone["weights"], rtol=1e-5, atol=0)
         # With several processes nnU-Net gives the lowest output a weight of 1e-6 in place of 0.
         for name, value in alone["network"].items():
-            torch.testing.assert_close(found["network"][name], value, rtol=1e-3, atol=1e-5)
-        assert found["train_losses"] == pytest.approx(alone["train_losses"], rel=1e-4)
-        assert found["mean_fg_dice"] == pytest.approx(alone["mean_fg_dice"], rel=0.02)
+            torch.testing.assert_close(result["network"][name], value, rtol=1e-3, atol=1e-5)
+        assert result["train_losses"] == pytest.approx(alone["train_losses"], rel=1e-4)
+        assert result["mean_fg_dice"] == pytest.approx(alone["mean_fg_dice"], rel=0.02)
         for epoch in range(EPOCHS):
-            assert found["group_losses"][epoch] == pytest.approx(alone["group_losses"][epoch], rel=1e-4)
+            assert result["group_losses"][epoch] == pytest.approx(alone["group_losses"][epoch], rel=1e-4)
             for name, dice in alone["group_best"][epoch]["dice"].items():
-                assert found["group_best"][epoch]["dice"][name] == pytest.approx(dice, rel=0.02)
+                assert result["group_best"][epoch]["dice"][name] == pytest.approx(dice, rel=0.02)
     assert alone["weights"][0] != 0.5
 
 

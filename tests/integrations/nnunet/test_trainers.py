@@ -101,8 +101,8 @@ def test_group_dro_of_regions_has_nnunets_loss_within_each_group(
             stock.loss([o[places] for o in output], [t[places] for t in batch["target"]]).item() + 1
             for places in GROUP.values()
         ]
-    found = trainer.train_step(batch)
-    np.testing.assert_allclose(found["group_loss"], wanted, rtol=1e-4)
+    result = trainer.train_step(batch)
+    np.testing.assert_allclose(result["group_loss"], wanted, rtol=1e-4)
 
 
 @pytest.mark.parametrize("regions", [False, True])
@@ -137,21 +137,21 @@ def test_the_weights_of_group_dro_follow_the_losses_of_nnunet_within_each_group(
                 ).item()
                 for name, places in GROUP.items()
             }
-        found = trainer.train_step(batch)
-        np.testing.assert_allclose(found["group_loss"], [wanted["F"], wanted["M"]], rtol=1e-4)
+        result = trainer.train_step(batch)
+        np.testing.assert_allclose(result["group_loss"], [wanted["F"], wanted["M"]], rtol=1e-4)
         grown = {name: weight[name] * math.exp(0.01 * wanted[name]) for name in weight}
         weight = {name: value / sum(grown.values()) for name, value in grown.items()}
         np.testing.assert_allclose(trainer.group_loss.group_weight, [weight["F"], weight["M"]], rtol=1e-5)
-        assert found["loss"] == pytest.approx(sum(weight[name] * wanted[name] for name in weight), rel=1e-4)
+        assert result["loss"] == pytest.approx(sum(weight[name] * wanted[name] for name in weight), rel=1e-4)
 
 
 def test_reweighting_takes_the_training_cases_of_the_fold(dataset: Dataset, batch_of: Batch) -> None:
     trainer = started(dataset, "nnUNetTrainerFairReweighting")
     # Fold 0 trains on 8 cases of M and 2 of F: weights 10/8 and 10/2, divided by their sum (Eq. 1-2).
     assert trainer.case_groups.counts == (2, 8)
-    found = trainer.train_step(batch_of(MIXED))
-    female, male = found["group_loss"]
-    assert found["loss"] == pytest.approx((0.8 * 2 * female + 0.2 * 2 * male) / 4, rel=1e-5)
+    result = trainer.train_step(batch_of(MIXED))
+    female, male = result["group_loss"]
+    assert result["loss"] == pytest.approx((0.8 * 2 * female + 0.2 * 2 * male) / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", TRAINERS)
@@ -165,8 +165,8 @@ def test_every_trainer_steps_and_validates_with_one_loss(
     trainer.on_validation_epoch_start()
     with torch.no_grad():
         output = trainer.network(batch["data"])
-        found = trainer.validation_step(batch)
-    assert found["loss"] == pytest.approx(
+        result = trainer.validation_step(batch)
+    assert result["loss"] == pytest.approx(
         stock_loss(output, batch["target"], batch_dice=True).item(), rel=1e-5
     )
     before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
@@ -248,8 +248,10 @@ def test_a_trainer_of_ones_own_takes_any_loss(dataset: Dataset, batch_of: Batch)
     trainer = dataset.trainer(nnUNetTrainerFairCVaR)
     trainer.initialize()
     trainer.network.train()
-    found = trainer.train_step(batch_of(MIXED))
-    assert found["loss"] == pytest.approx(max(found["group_loss"]), rel=1e-5)  # half of two groups: the worst
+    result = trainer.train_step(batch_of(MIXED))
+    assert result["loss"] == pytest.approx(
+        max(result["group_loss"]), rel=1e-5
+    )  # half of two groups: the worst
 
 
 def test_epochs_and_device_are_those_asked_for(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
