@@ -105,11 +105,11 @@ def convert(challenge: str, folder: str | Path, out: str | Path) -> Converted:
         for kind in ("imagesTr", "labelsTr"):
             (scratch / kind).mkdir()
         for one in cases:
-            _place(one.image, scratch / "imagesTr" / f"{one.case}_0000.nii.gz", one.frame)
+            _copy(one.image, scratch / "imagesTr" / f"{one.case}_0000.nii.gz", one.frame)
             target = scratch / "labelsTr" / f"{one.case}.nii.gz"
             if isinstance(one.mask, Path):
-                _place(one.mask, target, one.frame)
-            elif shared := _place_structures(one.mask, labels, target):
+                _copy(one.mask, target, one.frame)
+            elif shared := _join_structures(one.mask, labels, target):
                 notes.append(f"{one.case}: {counted(shared, 'voxel')} in two masks, given to the later name")
         table = pd.DataFrame([{"case": one.case, "subject": one.subject, **one.attributes} for one in cases])
         (scratch / "groups.csv").write_text(to_csv(table), encoding="utf-8")
@@ -127,7 +127,7 @@ def convert(challenge: str, folder: str | Path, out: str | Path) -> Converted:
     return Converted(len(cases), table["subject"].nunique(), missing, tuple(notes))
 
 
-def _place(source: Path, target: Path, frame: int | None) -> None:
+def _copy(source: Path, target: Path, frame: int | None) -> None:
     """Copy a file, or write one frame of it."""
     if frame is None:
         shutil.copyfile(source, target)
@@ -138,7 +138,7 @@ def _place(source: Path, target: Path, frame: int | None) -> None:
     write_image(target, image[:, :, :, frame])
 
 
-def _place_structures(masks: Mapping[str, Path], labels: Mapping[str, int], target: Path) -> int:
+def _join_structures(masks: Mapping[str, Path], labels: Mapping[str, int], target: Path) -> int:
     """Write one label map of a mask file a structure; return how many voxels two of them have."""
     if without := sorted(labels.keys() - masks.keys()):
         raise ValueError(f"{next(iter(masks.values())).parent} has no mask of {listed(without)}")

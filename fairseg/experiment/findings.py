@@ -31,29 +31,29 @@ _OF_GAPS: tuple[tuple[str, str, str, Callable[[float, float], bool]], ...] = (
 )
 
 
-def findings(results: Results, test: str = "internal") -> list[_Row]:
-    """Return the paper's findings, each with the seeds in which it shows here, and the means.
+def findings(results: Results) -> list[_Row]:
+    """Return the paper's findings, each with the seeds in which it shows in the internal test, and the means.
 
     Gaps of arms that have not learned are not judged, nor those of a seed in which one has not learned some
     structure: a model that fails for every group has no gap. "in 2 of 3 seeds" means that it shows in two of
     the three in which all of its arms have a result.
     """
-    rows = [_of_gap(results, test, *finding) for finding in _OF_GAPS]
-    return [row for row in (*rows, _of_reweighting(results, test)) if row is not None]
+    rows = [_of_gap(results, *finding) for finding in _OF_GAPS]
+    return [row for row in (*rows, _of_reweighting(results)) if row is not None]
 
 
 def _of_gap(
-    results: Results, test: str, title: str, before: str, after: str, holds: Callable[[float, float], bool]
+    results: Results, title: str, before: str, after: str, holds: Callable[[float, float], bool]
 ) -> _Row | None:
     """Return whether a finding on the gaps of two arms holds, or None without a seed of both."""
-    first, second = (_gaps(results, key, test) for key in (before, after))
+    first, second = (_gaps(results, key) for key in (before, after))
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return None
     holding = [seed for seed in seeds if holds(first[seed], second[seed])]
     means = [np.mean([values[seed] for seed in seeds]) for values in (first, second)]
     text = f"gap {means[0]:+.3f}, then {means[1]:+.3f}"
-    dice = {group: [_dice(results, key, group, test) for key in (before, after)] for group in _pair(results)}
+    dice = _dice_of_pair(results, before, after)
     for group, values in dice.items():
         ends = [np.mean([value[seed] for seed in seeds]) for value in values]
         text += f"; Dice of {group} {ends[0]:.3f}, then {ends[1]:.3f}"
@@ -67,10 +67,9 @@ def _of_gap(
     return title, shows, text
 
 
-def _of_reweighting(results: Results, test: str) -> _Row | None:
+def _of_reweighting(results: Results) -> _Row | None:
     """Return whether reweighting lowers the Dice of both groups, or None without a seed of both arms."""
-    groups, keys = _pair(results), (_FULL, "full/reweighting")
-    dice = {group: [_dice(results, key, group, test) for key in keys] for group in groups}
+    dice = _dice_of_pair(results, _FULL, "full/reweighting")
     seeds = sorted(set.intersection(*(set(values) for pair in dice.values() for values in pair)))
     if not seeds:
         return None
@@ -83,17 +82,15 @@ def _of_reweighting(results: Results, test: str) -> _Row | None:
     return title, f"in {times} of {len(seeds)} seeds", text
 
 
-def _pair(results: Results) -> tuple[str, str]:
-    return results.study.reference, results.study.minority
+def _dice_of_pair(results: Results, *keys: str) -> dict[str, list[dict[int, float]]]:
+    """Return group -> the median Dice by seed of each arm, of the reference group and the minority."""
+    groups = results.study.reference, results.study.minority
+    return {group: [results.by_seed(key, "Median DSC", group) for key in keys] for group in groups}
 
 
-def _dice(results: Results, key: str, group: str, test: str) -> dict[int, float]:
-    return results.by_seed(key, "Median DSC", group, test=test)
-
-
-def _gaps(results: Results, key: str, test: str) -> dict[int, float]:
+def _gaps(results: Results, key: str) -> dict[int, float]:
     """Return seed -> gap of an arm that has learned, without the seeds that lack some structure."""
-    if not results.learned(key, test=test):
+    if not results.learned(key):
         return {}
-    low = results.not_learned(key, test=test)
-    return {seed: gap for seed, gap in results.gaps(key, test=test).items() if seed not in low}
+    low = results.not_learned(key)
+    return {seed: gap for seed, gap in results.gaps(key).items() if seed not in low}

@@ -120,14 +120,13 @@ def load_data(
     *,
     table: str | Path | pd.DataFrame | None = None,
     split: str | Path | None = None,
-    progress: bool = False,
 ) -> TrainingData:
     """Split a dataset and prepare it: `choose_cases` and `prepare_cases`.
 
     Arguments are those of `train`; `prepared` is the folder for the prepared arrays.
     """
     chosen = choose_cases(dataset, settings, table=table, split=split)
-    return prepare_cases(chosen, settings, prepared, progress=progress)
+    return prepare_cases(chosen, settings, prepared)
 
 
 def choose_cases(

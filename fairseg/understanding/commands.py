@@ -20,7 +20,7 @@ def commands_of(cohort: Gathered) -> dict[str, str]:
     reference = ["--reference", call.reference] if call.reference else []
     share = held_out(cohort)
     validation = ["--validation", f"{share:g}"] if share is not None and share > _HELD_OUT else []
-    understand = ["fairseg", "understand", *data, *reference, *_asked(call)]
+    understand = ["fairseg", "understand", *data, *reference, *_call_options(call)]
     options = {"--predictions": cohort.predictions, "--scores": call.scores, "--run": call.run}
     model = [part for option, value in options.items() if value for part in (option, value)]
     confounders = ["--confounders", ",".join(call.confounders)] if call.confounders else []
@@ -72,7 +72,7 @@ def _images(cohort: Gathered) -> Path:
     return next(iter(cohort.cases)).images[0].parent
 
 
-def _asked(call: Call) -> list[str]:
+def _call_options(call: Call) -> list[str]:
     """Return the options of `fairseg understand` that were given, but for those of groups and of a model."""
     options = ["--test"] if call.test else []
     if call.margins:

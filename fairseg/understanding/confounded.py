@@ -17,7 +17,7 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.io.sentences import counted
-from fairseg.understanding.readable import APART, Floats, Integers, Reading, read_groups
+from fairseg.understanding.readable import SEPARATED, Floats, Integers, Reading, read_groups
 
 ALL = "all confounders"
 STRATA = 5  # of equal size along the score of the confounders, as is usual for propensity scores
@@ -118,7 +118,7 @@ def _alike(score: Floats, member: Integers, row: Reading, least: int) -> Integer
     used = np.isin(strata, mixed)
     few = min(member[used].sum(), (1 - member[used]).sum()) < least
     # Where confounders are not shown to tell a group, their score is noise, and all subjects are alike.
-    differ = row.auc > APART or (row.shown and unlike(score, member, strata) > _UNLIKE)
+    differ = row.auc > SEPARATED or (row.shown and unlike(score, member, strata) > _UNLIKE)
     return None if few or differ else np.where(used, strata, -1)
 
 

@@ -28,7 +28,7 @@ DONORS = 2  # of each kind, for each subject
 PATCHES = 6  # along each axis of the image
 # (intervention, group, partner) -> subject, donor of its own group, donor of the partner, effect on Dice.
 _Effects = dict[tuple[str, int, int], list[tuple[int, int, int, float]]]
-_KEPT = 16  # scans in memory
+_CACHED = 16  # scans in memory
 
 
 def intervene(
@@ -144,7 +144,7 @@ class _Network:
         self.whole, box = (np.array(extent) / run.plan.spacing for extent in (frame.whole, frame.box))
         rows, columns = (np.ceil(box - 1e-6).astype(int) + 1).tolist()  # one more: a middle between pixels
         self.size = rows, columns
-        self.scan = lru_cache(maxsize=_KEPT)(self._scan)
+        self.scan = lru_cache(maxsize=_CACHED)(self._scan)
 
     def _scan(self, case: int) -> Scan:
         files = self.cases[case]

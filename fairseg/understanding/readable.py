@@ -36,7 +36,7 @@ Model = Literal["linear", "cnn"]
 Reader = Callable[[Integers, npt.NDArray[np.int8]], Floats]
 
 LEVEL = 0.05
-APART = 0.95  # AUC above which hardly any two subjects of different groups have like scores
+SEPARATED = 0.95  # AUC above which hardly any two subjects of different groups have like scores
 PERMUTATIONS: dict[Model, int] = {"linear": 1000, "cnn": 39}
 _COMPONENTS = 40
 FOLDS, REPEATS = 5, 4

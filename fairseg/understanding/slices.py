@@ -23,7 +23,7 @@ Members = npt.NDArray[np.bool_]
 
 FOUND = 3  # slices of each half that the other tests
 _ALIKE = 0.5  # share of members in common from which on two slices are one
-_FEWEST_TESTED = 5
+_FEWEST_SEARCHED, _FEWEST_TESTED = 10, 5  # subjects who meet the conditions, and who do not
 _NO_SPREAD = 1e-12
 
 
@@ -57,7 +57,6 @@ def find_slices(
     columns: Mapping[str, object],
     ids: Integers,
     *,
-    least: int = 10,
     permutations: int = 1000,
     seed: int = 0,
 ) -> list[Slice]:
@@ -68,7 +67,6 @@ def find_slices(
         columns: name -> one value a subject, (N,): numbers or levels as `read_attribute` decides. Names of
             persons and the like are left out.
         ids: group of each subject, within which they are compared, (N,).
-        least: subjects of the searching half who must meet the conditions.
         permutations: deals of Dice among the subjects of a group who test.
         seed: of halves and deals.
 
@@ -84,7 +82,7 @@ def find_slices(
     tested = []
     for search in (half, taking_part & ~half):
         confirm = taking_part & ~search
-        for conditions, member in _worst(dice, columns, ids, search, least):
+        for conditions, member in _worst(dice, columns, ids, search):
             within = _Within(ids[confirm], member[confirm])
             if min(within.counts) >= _FEWEST_TESTED:
                 tested.append((conditions, member, within, within.test(dice[confirm], permutations, rng)))
@@ -191,7 +189,7 @@ class _Within:
 
 
 def _worst(
-    dice: Floats, columns: Mapping[str, object], ids: Integers, search: Members, least: int
+    dice: Floats, columns: Mapping[str, object], ids: Integers, search: Members
 ) -> list[tuple[tuple[str, ...], Members]]:
     """Return the conditions within which the searching half does worst, in errors of the difference."""
     single = [
@@ -206,7 +204,7 @@ def _worst(
     scored = []
     for conditions, member in candidates:
         within = _Within(ids[search], member[search])
-        if min(within.counts) < least:
+        if min(within.counts) < _FEWEST_SEARCHED:
             continue
         (inside, outside), error = within.compare(dice[search])
         scored.append((float((outside - inside) / error), conditions, member))

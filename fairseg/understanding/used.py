@@ -25,8 +25,8 @@ from scipy.stats import rankdata
 
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.understanding.readable import (
-    APART,
     FOLDS,
+    SEPARATED,
     Floats,
     Integers,
     Reading,
@@ -164,7 +164,7 @@ def associations(
         low, high = _limits(correlation, n - groups.shape[1])
         gap, adjusted = _gaps(value, known_ids, names, row.group, score)
         association = row.view, n, correlation, p, sized_one
-        of_scores.append(Association(*association, row.group, low, high, gap, adjusted, row.auc > APART))
+        of_scores.append(Association(*association, row.group, low, high, gap, adjusted, row.auc > SEPARATED))
     rest = zip(telling_views, correlations[len(rows) :], at_size[len(rows) :], strict=True)
     return of_scores, [Prediction(view, n, *one, sized_one) for view, one, sized_one in rest]
 

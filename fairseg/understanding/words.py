@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _SCANNED = ("site", "scanner", "centre", "center", "vendor", "manufacturer", "hospital", "institut")
 _ALIKE = 1e-6
-_SEEN = (WHOLE, OUTSIDE)  # of which the sentence names the best
+_NAMED_FIRST = (WHOLE, OUTSIDE)  # of which the sentence names the best
 
 
 say = partial(say_from, "understanding.txt.j2")
@@ -62,7 +62,7 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
     lines: list[tuple[Kind, str]] = [("image", image_line(result))]
     anatomy = shown_in(result.readings, *ANATOMY)
     if row := best_of(anatomy or shown_in(result.readings, OUTLINE)):
-        outlines, frame = _alike(rough_outlines(result.measures)), result.cohort.frame
+        outlines, frame = _by_outline(rough_outlines(result.measures)), result.cohort.frame
         facts = {"row": row, "anatomy": bool(anatomy), "outlines": outlines, "size": frame.size}
         pixels = pixels_differ(result.readings, frame.unit)
         lines.append(("references", say("references", by=by, pixels=pixels, **facts)))
@@ -73,7 +73,7 @@ def question_lines(result: Understood) -> list[tuple[Kind, str]]:
     return lines
 
 
-def _alike(outlines: Sequence[MeasureDifference]) -> list[tuple[str, str, str, list[str]]]:
+def _by_outline(outlines: Sequence[MeasureDifference]) -> list[tuple[str, str, str, list[str]]]:
     """Return "rougher" or "smoother", the two groups, and the structures whose outlines are so."""
     structures_of: dict[tuple[str, str, str], list[str]] = {}
     for one in outlines:
@@ -88,7 +88,7 @@ def image_line(result: Understood) -> str:
     image = of_the_image(readings)
     inside, outside = told_inside(readings), best_of(told_outside(readings))
     of_organ = {row.group for row in shown_in(readings, ORGAN)}
-    best = best_of([row for row in image if row.view in _SEEN] or image)
+    best = best_of([row for row in image if row.view in _NAMED_FIRST] or image)
     named = {row.view for row in image if best is not None and row.view != best.view}
     organ_only = best_of([row for row in inside if row.view == ORGAN])
     named -= set() if organ_only else {row.view for row in inside}  # which are named by themselves
@@ -197,19 +197,19 @@ def _reading_table(
         (
             f"{row.view}: {row.group}" if several else row.view,
             *([f"{row.n} {row.group}, {row.n_others} others"] if compared else []),
-            *_told_cells(row),
+            *_reading_cells(row),
         )
         for row in rows
     ]
-    heads = (*(["Subjects"] if compared else []), *_TOLD_HEADS)
+    heads = (*(["Subjects"] if compared else []), *_READING_HEADS)
     return Table.of(caption, heads, lines, corner="View", note=say("about_readings", model=result.model))
 
 
-_TOLD_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
+_READING_HEADS = ("AUC", "Could be shown from", "p (all views)", "Tells the group")
 
 
-def _told_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
-    """Return the cells of a reading, under `_TOLD_HEADS`."""
+def _reading_cells(row: Reading) -> tuple[Cell, Cell, Cell, str]:
+    """Return the cells of a reading, under `_READING_HEADS`."""
     # A view that is the same for everybody has no chance to tell from its AUC.
     compared = (row.chance, row.auc) if abs(row.chance - row.auc) > _ALIKE else ()
     return (
@@ -244,10 +244,10 @@ def pair_table(result: Understood) -> Table | None:
     if not best:
         return None
     lines = [
-        (f"{row.group} from {row.against}", row.view, *_told_cells(row))
+        (f"{row.group} from {row.against}", row.view, *_reading_cells(row))
         for row in (best[row.group, row.against] for row in result.readings.pairs[: len(best)])
     ]
-    heads = ("Best view", *_TOLD_HEADS[:2], "p (all views and pairs)", _TOLD_HEADS[3])
+    heads = ("Best view", *_READING_HEADS[:2], "p (all views and pairs)", _READING_HEADS[3])
     caption = "Which groups are told from each other?"
     return Table.of(caption, heads, lines, corner="Groups", note=say("about_pairs"))
 

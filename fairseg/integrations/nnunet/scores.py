@@ -91,20 +91,8 @@ def read_summaries(
         raise ValueError(f"results must have a case, none is in {listed([str(path) for path in results])}")
     _check_both_sides(rows, file_of.values(), {str(name) for name in known_absent})
     if metrics:
-        declared = next(filter(None, map(_about, file_of.values())), None)
-        folder = _references(file_of.values()) if references is None else Path(references)
-        folders = list(dict.fromkeys(file.parent for file in file_of.values()))
-        measured = score_folders(
-            folders,
-            folder,
-            cohort[cohort["case"].isin(file_of)],
-            cases=file_of,  # the references are of all folds
-            labels=chosen or (None if declared is None else declared.structures),
-            prediction_labels=prediction_labels,
-            ignore=None if declared is None else declared.ignore,
-            metrics=list(dict.fromkeys(["dice", *metrics])),
-            **scoring,
-        ).to_frame()
+        scoring |= {"prediction_labels": prediction_labels, "metrics": ["dice", *metrics]}
+        measured = _score_masks(file_of, cohort, references, chosen, **scoring)
         _check_same_masks(pd.DataFrame(rows), measured)
         return measured
     case_rows = rows_of(cohort, list(file_of))
@@ -127,6 +115,29 @@ def _summaries(path: Path) -> list[Path]:
             " a trained model with validated folds"
         )
     return files
+
+
+def _score_masks(
+    file_of: Mapping[str, Path],
+    cohort: pd.DataFrame,
+    references: str | Path | None,
+    chosen: Mapping[str | int, tuple[int, ...]] | None,
+    *,
+    metrics: Sequence[str],
+    **scoring: Any,
+) -> pd.DataFrame:
+    """Return the scores of the masks beside the summaries, case -> file of the summary."""
+    declared = next(filter(None, map(_declared_labels, file_of.values())), None)
+    return score_folders(
+        list(dict.fromkeys(file.parent for file in file_of.values())),
+        _references(file_of.values()) if references is None else Path(references),
+        cohort[cohort["case"].isin(file_of)],
+        cases=file_of,  # the references are of all folds
+        labels=chosen or (None if declared is None else declared.structures),
+        ignore=None if declared is None else declared.ignore,
+        metrics=list(dict.fromkeys(metrics)),
+        **scoring,
+    ).to_frame()
 
 
 def _check_both_sides(
@@ -153,7 +164,7 @@ def _cases(file: Path, chosen: Mapping[str | int, tuple[int, ...]] | None) -> di
         summary = read_json(file, nan=True)
         model = _model(file)
         ending = "" if model is None else file_ending(model)
-        declared = _about(file)
+        declared = _declared_labels(file)
         structures = chosen or ({} if declared is None else declared.structures)
         names = {codes: str(name) for name, codes in structures.items()}
         for reference, metrics in _entries(summary):
@@ -178,7 +189,7 @@ def _model(file: Path) -> Path | None:
     return next((folder for folder in file.resolve().parents[:3] if (folder / DATASET).is_file()), None)
 
 
-def _about(file: Path) -> DatasetLabels | None:
+def _declared_labels(file: Path) -> DatasetLabels | None:
     """Return the labels in the dataset.json above a summary."""
     model = _model(file)
     return None if model is None else read_dataset_labels(model)
