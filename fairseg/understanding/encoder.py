@@ -16,7 +16,9 @@ from tqdm.auto import tqdm
 from fairseg.samplers import GroupBatchSampler
 from fairseg.training.machine import pick_device
 from fairseg.training.network import make_network
-from fairseg.understanding.readable import Floats, Integers
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _PIXELS = 20  # along each axis, means of the pixels of a view
 _FEATURES = 8
