@@ -228,13 +228,7 @@ def analyses_of(
     for name in adjust:
         if name in names[0]:
             raise ValueError(f"adjust: {name!r} makes the groups, so a gap cannot be adjusted for it")
-        if name != STRUCTURE_SIZE:
-            check_attributes([name], scores.table, f"adjust: {called}")
-        if name != STRUCTURE_SIZE and (several := covariate(scores, name)[1]):
-            raise ValueError(
-                f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
-                "confounder"
-            )
+        _check_confounder(scores, name, f"adjust: {called}")
     analyses = []
     for number, (one, attributes) in enumerate(zip(groupings, names, strict=True)):
         check_attributes(attributes, scores.table, f"{'also' if number else 'by'}: {called}")
@@ -258,6 +252,17 @@ def check_cohort(cohort: pd.DataFrame, where: str, **grouping: Any) -> None:
     """
     scores = Scores.of(cohort.assign(label="any", dice=float("nan")), where=where)
     analyses_of(replace(scores, file=where), **grouping)
+
+
+def _check_confounder(scores: Scores, name: str, where: str) -> None:
+    if name == STRUCTURE_SIZE:
+        return
+    check_attributes([name], scores.table, where)
+    if several := covariate(scores, name)[1]:
+        raise ValueError(
+            f"adjust: {name!r} differs between cases of one subject ({listed(several, 3)}), so it is no "
+            "confounder"
+        )
 
 
 def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:

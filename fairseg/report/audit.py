@@ -235,17 +235,7 @@ def audit(
         "spacing": spacing,
     }
     if scores is None:
-        if predictions is None or references is None or cohort is None:
-            raise ValueError(
-                "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
-            )
-        from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (brings tqdm and asyncio)
-
-        metrics = dict.fromkeys(("dice", "hd", metric_of(metric) or metric))
-        cohort = named_otherwise(cohort, names)
-        scores = score_folders(
-            predictions, references, cohort, metric=metric, metrics=list(metrics), **of_masks
-        )
+        scores = _scored(predictions, references, cohort, metric, names, of_masks)
         names = TableOptions()
     elif stray := next((name for name, value in of_masks.items() if value is not None), None):
         raise ValueError(f"{stray} is of masks: give predictions, references and cohort with it, not scores")
@@ -306,3 +296,23 @@ def write_report(
     result = judge_scores(Scores.of(scores), groups, reference)
     result.save(out, figures=True)
     return result
+
+
+def _scored(
+    predictions: Any,
+    references: Any,
+    cohort: Any,
+    metric: str,
+    names: TableOptions,
+    of_masks: Mapping[str, Any],
+) -> Any:
+    """Score folders of masks, or arrays, for `audit`; its arguments have the same names."""
+    if predictions is None or references is None or cohort is None:
+        raise ValueError(
+            "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
+        )
+    from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (brings tqdm and asyncio)
+
+    metrics = list(dict.fromkeys(("dice", "hd", metric_of(metric) or metric)))
+    cohort = named_otherwise(cohort, names)
+    return score_folders(predictions, references, cohort, metric=metric, metrics=metrics, **of_masks)

@@ -230,10 +230,12 @@ def _reasons(
     model: ModelGains, pair: PairGains | None, told_row: dict[str, Any] | None, result: Compared
 ) -> list[str]:
     """Return the reasons against a greener verdict of a pair that are not told yet, each in words, once."""
-    texts, overall = [], result.judgement.structures[0]
+    overall, options = result.judgement.structures[0], result.options
+    facts = {"model": model.model, "baseline": result.baseline, "overall": overall, "options": options}
     changes: dict[tuple[str, str | None, str | None], GroupChange] = {
         (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
     }
+    texts = []
     for one in () if pair is None else pair.reasons:
         about_group = one.kind is not GainReasonKind.DROPPED_STRUCTURE
         # A row comes with its limits; those of a group's own change are told where the row is within margins.
@@ -242,34 +244,41 @@ def _reasons(
         )
         if told_with_row or (one.group is None and about_group):
             continue
-        change = changes.get((one.attribute, one.group, one.structure))
         if one.kind is GainReasonKind.DROPPED_SUBJECTS:
             dropped = [changes[one.attribute, one.group, at].dropped for at in result.judgement.structures]
             if _told_elsewhere(dropped, overall=one.structure == overall):
                 continue
-        facts = {
-            "model": model.model,
-            "baseline": result.baseline,
-            "overall": overall,
-            "options": result.options,
-        }
-        by = "" if change is None else _abs(change.change, numbers.score, result.options.margin)
-        mean = _mean_gain(pair, one) if one.kind is GainReasonKind.MEANS_DIFFER else None
-        typical = _typical_gain(pair, one, result) if one.kind is GainReasonKind.TYPICAL_OPPOSES else None
-        other_pair = None if one.beside is None else _other_pair(model, one, result)
-        apart = (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN)
-        ahead = _ahead(pair, one, result) if one.kind in apart else None
+        related = _related(model, pair, one, result)
+        if told_row is not None and _repeats(told_row, related):
+            continue
+        change = changes.get((one.attribute, one.group, one.structure))
+        by = "" if change is None else _abs(change.change, numbers.score, options.margin)
         if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
             by = _abs(change.lowest, numbers.score)
-        # These are told already, or support what is told.
-        if told_row is not None and (
-            (mean and told_row["endpoint"] != "TYPICAL" and mean["gained"] == told_row["gained"])
-            or (typical and told_row["endpoint"] == "TYPICAL")
-        ):
-            continue
-        related = {"mean": mean, "typical": typical, "pair": other_pair, "ahead": ahead}
         texts.append(say("gain_reason", one=one, change=change, by=by, **related, **facts))
     return list(dict.fromkeys(texts))[:3]
+
+
+def _related(
+    model: ModelGains, pair: PairGains | None, reason: GainReason, result: Compared
+) -> dict[str, dict[str, Any] | None]:
+    """Return what the text of a reason tells of other rows than its own; None where it tells nothing."""
+    kind = reason.kind
+    ahead = kind in (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN)
+    return {
+        "mean": _mean_gain(pair, reason) if kind is GainReasonKind.MEANS_DIFFER else None,
+        "typical": _typical_gain(pair, reason, result) if kind is GainReasonKind.TYPICAL_OPPOSES else None,
+        "pair": None if reason.beside is None else _other_pair(model, reason, result),
+        "ahead": _ahead(pair, reason, result) if ahead else None,
+    }
+
+
+def _repeats(told_row: dict[str, Any], related: dict[str, dict[str, Any] | None]) -> bool:
+    """Return whether the gain that a reason tells is told already, or supports what is told."""
+    mean, is_typical = related["mean"], bool(told_row["endpoint"] == "TYPICAL")
+    if related["typical"] is not None:
+        return is_typical
+    return mean is not None and not is_typical and bool(mean["gained"] == told_row["gained"])
 
 
 def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:

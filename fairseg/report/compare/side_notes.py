@@ -7,6 +7,8 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report.compare.compared import Compared
 from fairseg.report.secondary import overall_metric
 from fairseg.report.templates import say
+from fairseg.statistics.findings import Grouping
+from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.two_samples import signed_rank_limits
@@ -34,27 +36,13 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
         for (name, metric), after in harm.items()
         if name != result.baseline and summary[name].title(metric) == summary[result.baseline].title(metric)
     }  # not of pixels and millimetres
-    rows = judge_measures(
-        [Measure(str(index), change) for index, change in enumerate(changes.values())],
-        [grouping],
-        options=options,
-    )
+    measures = [Measure(str(index), change) for index, change in enumerate(changes.values())]
+    rows = judge_measures(measures, [grouping], options=options)
     level = 1 - options.alpha / max(1, len(changes) * len(grouping.group_names))
     lines = []
     for index, ((name, metric), change) in enumerate(changes.items()):
-        before, after = harm[result.baseline, metric], harm[name, metric]
-        worse: dict[str, Interval] = {}
-        gone: dict[str, tuple[int, int]] = {}
-        for code, group in enumerate(grouping.group_names):
-            member = grouping.ids == code
-            changes_of_group = change[member & ~np.isnan(change)]
-            loss = signed_rank_limits(changes_of_group, level)
-            if changes_of_group.size >= options.min_size and loss.low > 0:
-                worse[group] = loss
-            member &= ~np.isnan(before)
-            lost = int(np.isnan(after[member]).sum())
-            if lost > options.failure_margin * member.sum():
-                gone[group] = lost, int(member.sum())
+        worse = _worse_groups(change, grouping, options, level)
+        gone = _lost_values(harm[result.baseline, metric], harm[name, metric], grouping, options)
         favoured = [
             (row.worse, row.first if row.worse == row.second else row.second, row.interval.positive())
             for row in rows
@@ -66,6 +54,32 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
             facts = {"baseline": result.baseline, "worse": worse, "apart": favoured, "gone": gone}
             lines.append(say("other_metric", model=name, measure=measure, **facts))
     return tuple(lines)
+
+
+def _worse_groups(
+    change: Floats, grouping: Grouping, options: JudgeOptions, level: float
+) -> dict[str, Interval]:
+    """Return the groups for which a metric got worse on balance, each with the limits of its change."""
+    worse = {}
+    for code, group in enumerate(grouping.group_names):
+        of_group = change[(grouping.ids == code) & ~np.isnan(change)]
+        loss = signed_rank_limits(of_group, level)
+        if of_group.size >= options.min_size and loss.low > 0:
+            worse[group] = loss
+    return worse
+
+
+def _lost_values(
+    before: Floats, after: Floats, grouping: Grouping, options: JudgeOptions
+) -> dict[str, tuple[int, int]]:
+    """Return the groups of whom too many subjects lost their value, and how many of how many did."""
+    gone = {}
+    for code, group in enumerate(grouping.group_names):
+        had_value = (grouping.ids == code) & ~np.isnan(before)
+        lost, size = int(np.isnan(after[had_value]).sum()), int(had_value.sum())
+        if lost > options.failure_margin * size:
+            gone[group] = lost, size
+    return gone
 
 
 def _harm(metric: str, values: Floats) -> Floats:
