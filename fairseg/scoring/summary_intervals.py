@@ -107,10 +107,7 @@ def _fairness_rows(
     medians = np.array([np.median(part) if part.size else np.nan for part in parts])
     of_large = np.where(np.isin(np.arange(number), judged), medians, np.nan)
     options = {**draws, "method": "binomial"}
-    rng = np.random.default_rng(draws["seed"])
-    pairwise = differences(
-        large, pairs_of(large, reference), Draws(draws["level"], draws["resamples"], "binomial", rng)
-    )
+    pairwise = differences(large, pairs_of(large, reference), Draws(**options))
     gap = Interval(fairness_gap(of_large, reference), *gap_limits(pairwise, signed=reference is not None))
     all_judged = len(judged) == sum(part.size > 0 for part in parts)
     nothing = Interval(np.nan, np.nan, np.nan)

@@ -3,13 +3,13 @@
 Tests return the p-value and the name of the test that made it, or NaN and "" where there is nothing to test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, starmap
 from math import inf, nan, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fairseg.statistics.means import welch_anova_p, welch_p
 from fairseg.statistics.two_samples import fisher_exact
@@ -117,27 +117,28 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]], *, rounding: float = 0
     return float("nan"), ""
 
 
-def standardised_difference(lines: pd.DataFrame) -> float:
+def standardised_difference(lines: Sequence[Mapping[str, Any]]) -> float:
     """Return the largest standardised difference of an attribute between any two groups (Yang, Dalton 2012).
 
     The difference of two means over the root of the mean of both variances; of levels the Mahalanobis
     distance of their shares. Above 0.1 groups are commonly called unlike.
 
     Args:
-        lines: the rows of one attribute of a `cohort_table`.
+        lines: of one attribute, as rows of a `cohort_table`: of groups alone, their means or levels.
 
     Returns:
         0 or more; infinite where two groups have no level in common, or means that differ without any
         spread; NaN where no two groups have values enough.
     """
-    groups = lines[lines["group"].notna() & (lines["group"] >= 0).fillna(value=False)]
-    if "mean" in set(lines["kind"]):
-        rows = groups.loc[groups["kind"] == "mean", ["mean", "sd"]].to_numpy(dtype=float)
+    between, figures = _between_shares, dict[Any, list[float]]()
+    if any(line["kind"] == "mean" for line in lines):
         between = _between_means
+        figures = {line["group"]: [line["mean"], line["sd"]] for line in lines if line["kind"] == "mean"}
     else:
-        levels = groups[groups["kind"] == "level"].pivot_table("share", "group", "level", sort=False)
-        rows, between = levels.to_numpy(dtype=float), _between_shares
-    return max(starmap(between, combinations(rows[~np.isnan(rows).any(axis=1)], 2)), default=nan)
+        for line in lines:
+            figures.setdefault(line["group"], []).append(line["share"])
+    known = [np.array(one) for one in figures.values() if not np.isnan(one).any()]
+    return max(starmap(between, combinations(known, 2)), default=nan)
 
 
 def _between_means(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

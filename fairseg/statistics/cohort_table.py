@@ -127,11 +127,15 @@ def cohort_table(
         p, test = np.nan, ""
         if not shared and name not in groups.attributes:
             p, test = _test(attribute, parts, notes)
-        rows += _lines(attribute, parts, p, test)
+        lines = _lines(attribute, parts, p, test)
+        if name not in groups.attributes:
+            of_values = [line for line in lines if line["kind"] != "missing"]
+            of_groups = [line for line in of_values if line["group"] is not pd.NA and line["group"] >= 0]
+            smd = standardised_difference(of_groups)
+            for line in of_values:
+                line["smd"] = smd
+        rows += lines
     result = pd.DataFrame(rows, columns=list(_EMPTY)).astype({"group": "Int64", "count": "Int64"})
-    of_values = result[result["kind"].isin(["mean", "level"]) & ~result["attribute"].isin(groups.attributes)]
-    for _, lines in of_values.groupby("attribute"):
-        result.loc[lines.index, "smd"] = standardised_difference(lines)
     return CohortTable(result, notes)
 
 

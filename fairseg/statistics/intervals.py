@@ -14,7 +14,7 @@ from fairseg.metrics.fairness import fairness_gap, iqr, skewed_error_ratio, wors
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference
 from fairseg.statistics.differences import differences, gap_limits, pairs_of
 from fairseg.statistics.limits import Draws, Interval, left_out_iqrs
-from fairseg.statistics.order_statistics import Method, binomial_ranks, left_out_medians, resampled_quantiles
+from fairseg.statistics.order_statistics import Method, binomial_ranks, left_out_medians
 
 Measure = Callable[[Floats], float]
 _LEAST_FOR_IQR = 12  # subjects: of 6 skewed ones an interval holds the truth in 82 of 100 cohorts only
@@ -71,7 +71,7 @@ def bootstrap_interval(
     >>> print(f"{gap.estimate:.3f} ({gap.low:.3f} to {gap.high:.3f})")
     0.044 (0.022 to 0.061)
     """
-    draws = Draws(level, resamples, method, np.random.default_rng(seed))
+    draws = Draws(level, resamples, method, seed)
     grouped = GroupedValues.of(values, groups, reference=reference)
     parts, medians = grouped.ordered, grouped.medians
     if measure == "fairness_gap":
@@ -131,29 +131,33 @@ def group_intervals(
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
     [5.5, 2.66, 8.34]
     """
-    draws = Draws(level, resamples, method, np.random.default_rng(seed))
+    draws = Draws(level, resamples, method, seed)
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
-    intervals = []
     grouped = GroupedValues.of(values, groups)
-    for part in grouped.ordered:
-        estimate = np.nan if not part.size else np.median(part) if statistic == "median" else iqr(part)
-        small = draws.too_few([part]) if statistic == "median" else part.size < _LEAST_FOR_IQR
-        if small:
-            intervals.append(Interval(float(estimate), np.nan, np.nan))
-            continue
-        if statistic == "median" and method == "binomial":  # known without a draw
-            tails = np.array([draws.tail, (1 + level) / 2])
-            intervals.append(Interval(float(estimate), *binomial_ranks(part.size, tails).of(part).tolist()))
-            continue
-        if statistic == "median":
-            drawn = draws.medians([part])[0]
-            loo = [left_out_medians(part)]
-        else:
-            low, high = resampled_quantiles(part, (0.25, 0.75), resamples, draws.rng)
-            drawn = high - low
-            loo = [left_out_iqrs(part)] if method == "bca" else []
-        intervals.append(Interval(float(estimate), *draws.limits(drawn, float(estimate), loo)))
+    parts, of_medians = grouped.ordered, statistic == "median"
+    estimates = [
+        float("nan") if not part.size else float(np.median(part)) if of_medians else iqr(part)
+        for part in parts
+    ]
+    intervals = [Interval(estimate, np.nan, np.nan) for estimate in estimates]
+    large = [
+        group
+        for group, part in enumerate(parts)
+        if not (draws.too_few([part]) if of_medians else part.size < _LEAST_FOR_IQR)
+    ]
+    if of_medians and method == "binomial":  # known without a draw
+        tails = np.array([draws.tail, (1 + level) / 2])
+        for group in large:
+            low, high = binomial_ranks(parts[group].size, tails).of(parts[group]).tolist()
+            intervals[group] = Interval(estimates[group], low, high)
+        return grouped.per_group(intervals)
+    left_out = left_out_medians if of_medians else left_out_iqrs
+    drawn = (draws.medians if of_medians else draws.iqrs)([parts[group] for group in large])
+    for group, values_drawn in zip(large, drawn, strict=True):
+        loo = [left_out(parts[group])] if method == "bca" else []
+        limits = draws.limits(values_drawn, estimates[group], loo)
+        intervals[group] = Interval(estimates[group], *limits)
     return grouped.per_group(intervals)
 
 

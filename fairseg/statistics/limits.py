@@ -11,7 +11,15 @@ import scipy  # its parts load when they are touched
 from fairseg.io.arguments import fits
 from fairseg.io.sentences import not_among
 from fairseg.metrics.grouped import Floats
-from fairseg.statistics.order_statistics import Method, binomial_medians, enclosed, resampled_medians
+from fairseg.statistics.order_statistics import (
+    Method,
+    between,
+    binomial_medians,
+    drawn_ranks,
+    enclosed,
+    resampled_medians,
+    resampled_quantile_ranks,
+)
 
 METHODS = ("bca", "percentile", "binomial")
 LeftOut = tuple[Floats, npt.NDArray[np.int64]]  # estimates with one value left out, and how many give each
@@ -48,7 +56,7 @@ class Draws:
         level: confidence level of the limits.
         resamples: number of draws.
         method: as in `bootstrap_interval`.
-        rng: of the draws.
+        seed: of the draws; the same sizes of groups have the same draws.
 
     Raises:
         ValueError: a value is out of range.
@@ -57,7 +65,7 @@ class Draws:
     level: float
     resamples: int
     method: Method
-    rng: np.random.Generator
+    seed: int
 
     def __post_init__(self) -> None:
         if not fits(self.level, lambda level: 0.0 < level < 1.0):
@@ -82,11 +90,17 @@ class Draws:
     def medians(self, parts: Sequence[Floats]) -> list[Floats]:
         """Draw medians of each group, (R,) each; NaN for an absent group."""
         draw = binomial_medians if self.method == "binomial" else resampled_medians
+        sizes = tuple(part.size for part in parts if part.size)
+        ranks = iter(drawn_ranks(draw, sizes, self.resamples, self.seed))
+        return [next(ranks).of(part) if part.size else np.full(self.resamples, np.nan) for part in parts]
+
+    def iqrs(self, parts: Sequence[Floats]) -> list[Floats]:
+        """Draw inter-quartile ranges of each group, (R,) each."""
+        sizes = tuple(part.size for part in parts)
+        quartiles = drawn_ranks(resampled_quantile_ranks, sizes, self.resamples, self.seed)
         return [
-            draw(part.size, self.resamples, self.rng).of(part)
-            if part.size
-            else np.full(self.resamples, np.nan)
-            for part in parts
+            between(part, upper) - between(part, lower)
+            for (lower, upper), part in zip(quartiles, parts, strict=True)
         ]
 
     def limits(

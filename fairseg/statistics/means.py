@@ -1,6 +1,7 @@
 """Means of groups that may spread unequally: Welch's tests, and limits of a difference, trimmed or not."""
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class _Difference(NamedTuple):
         parts = [float(variance) / size for variance, size in zip(variances, sizes, strict=True)]
         weight = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
         df = sum(parts) ** 2 / weight if weight else 1.0
-        return cls(float(means[0] - means[1]), sum(parts) ** 0.5, df)
+        return cls(float(means[0] - means[1]), sqrt(sum(parts)), df)
 
 
 def welch_p(first: Floats, second: Floats) -> float:
@@ -32,7 +33,9 @@ def welch_p(first: Floats, second: Floats) -> float:
 
     parts = first, second
     difference = _Difference.of(
-        [part.mean() for part in parts], [part.var(ddof=1) for part in parts], [part.size for part in parts]
+        [part.mean() for part in parts],
+        [part.std(ddof=1) ** 2 for part in parts],
+        [part.size for part in parts],
     )
     return float(2 * stdtr(difference.df, -abs(difference.estimate) / difference.se))
 

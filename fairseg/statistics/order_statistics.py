@@ -9,8 +9,9 @@ the probability of as many heads in n throws. Draws from that distribution, inte
 Hettmansperger and Sheather (1986) do, give intervals that hold for a dozen subjects of any distribution.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ import scipy  # its parts load when they are touched
 from fairseg.metrics.grouped import Floats
 
 Method = Literal["bca", "percentile", "binomial"]
+Ranks = TypeVar("Ranks")
+
+_MOST_KEPT = 200_000  # places that are kept of one kind of draws
 
 
 class DrawnRanks(NamedTuple):
@@ -115,22 +119,55 @@ def resampled_quantiles(
     >>> bool((low <= high).all()), round(float((high - low).mean()), 1)
     (True, 1.7)
     """
-    size = ordered.size
+    drawn = resampled_quantile_ranks(ordered.size, resamples, rng, quantiles)
+    return np.array([between(ordered, ranks) for ranks in drawn])
+
+
+def resampled_quantile_ranks(
+    size: int, resamples: int, rng: np.random.Generator, quantiles: Sequence[float] = (0.25, 0.75)
+) -> tuple[DrawnRanks, ...]:
+    """Draw the places of quantiles, jointly, of resamples of `size` values; their share is one number."""
     wanted = [quantile * (size - 1) for quantile in quantiles]
     ranks = sorted({rank for want in wanted for rank in (int(want), min(int(want) + 1, size - 1))})
-    drawn: dict[int, Floats] = {}
-    above: int | None = None
+    places: dict[int, npt.NDArray[np.int64]] = {}
+    above = size
     position = np.ones(resamples)
     for rank in reversed(ranks):  # from the largest down: each is a share of the one above it
-        beyond = size if above is None else above
-        position = position * rng.beta(rank + 1, beyond - rank, resamples)
-        drawn[rank], above = ordered[_position(position, size)], rank
-    return np.array(
-        [
-            drawn[int(want)] * (1 - want % 1) + drawn[min(int(want) + 1, size - 1)] * (want % 1)
-            for want in wanted
-        ]
+        position = position * rng.beta(rank + 1, above - rank, resamples)
+        places[rank], above = _position(position, size), rank
+    return tuple(
+        DrawnRanks(places[int(want)], places[min(int(want) + 1, size - 1)], np.asarray(want % 1))
+        for want in wanted
     )
+
+
+def between(ordered: Floats, ranks: DrawnRanks) -> Floats:
+    """Return the quantiles, (R,), of a sorted sample that lie at these places."""
+    return np.asarray(ordered[ranks.lower] * (1 - ranks.share) + ordered[ranks.upper] * ranks.share)
+
+
+def drawn_ranks(
+    draw: Callable[[int, int, np.random.Generator], Ranks], sizes: tuple[int, ...], resamples: int, seed: int
+) -> tuple[Ranks, ...]:
+    """Draw places for groups of these sizes in turn; they are drawn once for all scores of the groups.
+
+    Args:
+        draw: of a size, the number of draws and a generator.
+        sizes: of the groups.
+        resamples: number of draws.
+        seed: of the generator.
+    """
+    if resamples * len(sizes) > _MOST_KEPT:
+        return _drawn_ranks.__wrapped__(draw, sizes, resamples, seed)
+    return _drawn_ranks(draw, sizes, resamples, seed)
+
+
+@lru_cache(maxsize=16)
+def _drawn_ranks(
+    draw: Callable[[int, int, np.random.Generator], Ranks], sizes: tuple[int, ...], resamples: int, seed: int
+) -> tuple[Ranks, ...]:
+    rng = np.random.default_rng(seed)
+    return tuple(draw(size, resamples, rng) for size in sizes)
 
 
 def left_out_medians(ordered: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:

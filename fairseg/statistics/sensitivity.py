@@ -154,7 +154,7 @@ def _with_other_centre(base: Comparison, row: Finding, at_level: Interval, inner
 
 
 def _medians(parts: Sequence[Floats], level: float) -> Interval:
-    joint = differences(parts, [(0, 1)], Draws(level, _RESAMPLES, "binomial", np.random.default_rng(0)))
+    joint = differences(parts, [(0, 1)], Draws(level, _RESAMPLES, "binomial", seed=0))
     return Interval(*(float(values[0]) for values in (joint.estimate, joint.low, joint.high)))
 
 

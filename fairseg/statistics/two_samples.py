@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
+from fairseg.statistics.roots import Integers, first_positions
 
 DECIMALS = 10  # scores that agree so far are equal: sums in another order differ in the last bits
 EQUAL = 1e-7  # relative difference of chances up to which tables are equally likely, as elsewhere
 _MOST_DOUBLINGS = 60.0  # of subjects, that could still settle something
+_STEPS = 2**26  # of as many doublings, which are a millionth
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -103,19 +105,27 @@ def median_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     >>> median_limits(range(1, 11))
     Interval(estimate=5.5, low=2.0, high=9.0)
     """
-    from scipy.special import bdtr  # noqa: PLC0415
-
     check_level(level)
     x = known_values(values)
     if not x.size:
         return Interval(np.nan, np.nan, np.nan)
-    below = bdtr(np.arange(x.size // 2 + 1), x.size, 0.5)
-    rank = int(np.searchsorted(below, (1.0 - level) / 2 * (1 + 1e-12), "right")) - 1
+    median = float(x[(x.size - 1) // 2] + x[x.size // 2]) / 2
+    rank = _limit_rank(x.size, level)
     if rank < 0:
-        return Interval(float(np.median(x)), np.nan, np.nan)
-    return Interval(float(np.median(x)), float(x[rank]), float(x[x.size - 1 - rank]))
+        return Interval(median, np.nan, np.nan)
+    return Interval(median, float(x[rank]), float(x[x.size - 1 - rank]))
 
 
+@lru_cache(maxsize=4096)
+def _limit_rank(size: int, level: float) -> int:
+    """Return the rank (from 0) of a median's lower limit among so many values; -1 where there is none."""
+    from scipy.special import bdtr  # noqa: PLC0415  (slow to import)
+
+    below = bdtr(np.arange(size // 2 + 1), size, 0.5)
+    return int(np.searchsorted(below, (1.0 - level) / 2 * (1 + 1e-12), "right")) - 1
+
+
+@lru_cache(maxsize=4096)  # the same counts stand in many rows of a page
 def wilson(count: float, total: float, level: float = 0.95) -> Interval:
     """Return a share with Wilson's (1927) limits; counts of weighted strata need not be whole.
 
@@ -130,6 +140,7 @@ def wilson(count: float, total: float, level: float = 0.95) -> Interval:
     return Interval(float(share[0]), float(low[0]), float(high[0]))
 
 
+@lru_cache(maxsize=4096)
 def newcombe(
     count_first: int, total_first: int, count_second: int, total_second: int, level: float = 0.95
 ) -> Interval:
@@ -195,6 +206,7 @@ def newcombe_level(
     return np.asarray(2 * ndtr(-low))
 
 
+@lru_cache(maxsize=4096)
 def times_to_settle_shares(
     first: float, total_first: float, second: float, total_second: float, margin: float, alpha: float
 ) -> float:
@@ -213,22 +225,20 @@ def times_to_settle_shares(
     z = float(ndtri(1 - alpha))
     apart = abs(first / total_first - second / total_second) - margin
 
-    def settled(doublings: float) -> bool:
-        one, two, n, m = counts * 2.0**doublings
-        _, low, high = newcombe_at(one[None], two[None], n, m, z)
+    def settled(step: Integers) -> npt.NDArray[np.bool_]:
+        one, two, n, m = counts.reshape(4, 1, 1) * 2.0 ** (step * (_MOST_DOUBLINGS / _STEPS))
+        _, low, high = newcombe_at(one, two, n, m, z)
         if apart < 0:
-            return bool(-margin <= low[0] and high[0] <= margin)
-        return bool(low[0] > margin or high[0] < -margin)
+            return np.asarray((-margin <= low) & (high <= margin))
+        return np.asarray((low > margin) | (high < -margin))
 
-    low, high = 0.0, _MOST_DOUBLINGS
-    if settled(low):
+    at_once, at_last = settled(np.array([[0, _STEPS]]))[0]
+    if at_once:
         return 1.0
-    if abs(apart) < EQUAL or not settled(high):
+    if abs(apart) < EQUAL or not at_last:
         return float("inf")
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        low, high = (low, middle) if settled(middle) else (middle, high)
-    return float(2.0**high)
+    step = first_positions(settled, [1], [_STEPS])[0]
+    return float(2.0 ** (step * (_MOST_DOUBLINGS / _STEPS)))
 
 
 def log_ways(total: npt.ArrayLike, chosen: npt.ArrayLike) -> Floats:
@@ -275,8 +285,8 @@ def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
 def newcombe_at(
     first: npt.NDArray[Any],
     second: npt.NDArray[Any],
-    total_first: float,
-    total_second: float,
+    total_first: float | Floats,
+    total_second: float | Floats,
     z: float | Floats,
 ) -> tuple[Floats, Floats, Floats]:
     """Return differences of shares and their limits at a normal quantile, (K,) each."""
@@ -288,7 +298,9 @@ def newcombe_at(
     return difference, difference - below, difference + above
 
 
-def _wilson(count: npt.NDArray[Any], total: float, z: float | Floats) -> tuple[Floats, Floats, Floats]:
+def _wilson(
+    count: npt.NDArray[Any], total: float | Floats, z: float | Floats
+) -> tuple[Floats, Floats, Floats]:
     share = count / total
     middle = share + z * z / (2 * total)
     half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
