@@ -85,8 +85,8 @@ def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
     limit = observed - 1e-9 * max(1.0, observed)  # equally probable tables differ by rounding
     extreme = 0
     for _ in range(_TABLES // _CHUNK):
-        drawn = draw.rvs(size=_CHUNK, random_state=rng)
-        extreme += int((rarity[drawn.astype(np.int64)].sum(axis=(1, 2)) >= limit).sum())
+        tables = draw.rvs(size=_CHUNK, random_state=rng)
+        extreme += int((rarity[tables.astype(np.int64)].sum(axis=(1, 2)) >= limit).sum())
     return (extreme + 1) / (_TABLES + 1)
 
 

@@ -82,8 +82,8 @@ class SortedScores:
             return self.scored()
         if kind in ("ranks", "squares"):
             return self.ranks() ** (2 if kind == "squares" else 1)
-        found = self._ranks(self.first if kind.startswith("below") else self.last)
-        return found**2 if kind.endswith("squared") else found
+        ranks = self._ranks(self.first if kind.startswith("below") else self.last)
+        return ranks**2 if kind.endswith("squared") else ranks
 
 
 class Dealt:
@@ -183,17 +183,17 @@ def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> lis
     Where equal scores do not come from rounding, also with these counted for the second, and for the first,
     as they are by shifts next to 0.
     """
-    turned = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
-    small, large = (second, first) if turned else (first, second)
-    place = np.sort(cell.place[dealt.members(small, second)], axis=1)
-    n = np.asarray((place < cell.size).sum(1), dtype=np.float64)
-    index = np.arange(place.shape[1])
+    swapped = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
+    small, large = (second, first) if swapped else (first, second)
+    positions = np.sort(cell.place[dealt.members(small, second)], axis=1)
+    n = np.asarray((positions < cell.size).sum(1), dtype=np.float64)
+    index = np.arange(positions.shape[1])
     if cell.tied:
-        start, stop = cell.first[place], cell.last[place]
+        start, stop = cell.first[positions], cell.last[positions]
         low, high = run_ends(start)
     else:
-        start, stop = place, np.minimum(place + 1, cell.size)
-        low, high = np.broadcast_to(index, place.shape), np.broadcast_to(index + 1, place.shape)
+        start, stop = positions, np.minimum(positions + 1, cell.size)
+        low, high = np.broadcast_to(index, positions.shape), np.broadcast_to(index + 1, positions.shape)
     if dealt.complementary(first, second):
         below, at_most = start - low, stop - high
         m = cell.size - n
@@ -201,25 +201,29 @@ def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> lis
         count = dealt.before(cell, large, second)
         below, at_most = (np.take_along_axis(count, edge, axis=1) for edge in (start, stop))
         m = count[:, -1].astype(np.float64)
-    inside = place < cell.size if n.min(initial=0) < place.shape[1] else None
+    inside = positions < cell.size if n.min(initial=0) < positions.shape[1] else None
 
     def counted(rank: Floats, equal: Floats | None) -> Placements:
         if inside is not None:
             rank, equal = rank * inside, None if equal is None else equal * inside
         total, squares = rank.sum(1), np.einsum("bn,bn->b", rank, rank)
-        others = n * n * m - rank @ (2.0 * index + 1.0) - (0.0 if equal is None else equal.sum(-1))
+        large_squares = n * n * m - rank @ (2.0 * index + 1.0) - (0.0 if equal is None else equal.sum(-1))
         with np.errstate(divide="ignore", invalid="ignore"):
             effect: Floats = total / (n * m)
-        own = _variance(squares, total, n) / m**2
-        other = _variance(others, n * m - total, m) / n**2
-        return Placements(1 - effect, other, own, m, n) if turned else Placements(effect, own, other, n, m)
+        variance = _variance(squares, total, n) / m**2
+        other_variance = _variance(large_squares, n * m - total, m) / n**2
+        return (
+            Placements(1 - effect, other_variance, variance, m, n)
+            if swapped
+            else Placements(effect, variance, other_variance, n, m)
+        )
 
     equal = (at_most - below) * (high - low) * 0.25 if cell.tied else None
-    found = [counted((below + at_most) * 0.5, equal)]
+    effects = [counted((below + at_most) * 0.5, equal)]
     if cell.lumpy:
-        sides = (at_most, below) if turned else (below, at_most)
-        found += [counted(side.astype(np.float64), None) for side in sides]
-    return found
+        sides = (at_most, below) if swapped else (below, at_most)
+        effects += [counted(side.astype(np.float64), None) for side in sides]
+    return effects
 
 
 def rank_placements(cell: SortedScores, first: Floats, second: Floats) -> list[Placements]:
@@ -230,20 +234,20 @@ def rank_placements(cell: SortedScores, first: Floats, second: Floats) -> list[P
     n, m = first[:, 0], second[:, 0]
 
     def of(one: int, two: int, effect: Floats) -> Placements:
-        own, other = (
-            _variance(sums[:, place + 1], sums[:, place], size)
-            for sums, place, size in ((first, one, n), (second, two, m))
+        variance, other_variance = (
+            _variance(sums[:, column + 1], sums[:, column], size)
+            for sums, column, size in ((first, one, n), (second, two, m))
         )
-        return Placements(effect, own, other, n, m)
+        return Placements(effect, variance, other_variance, n, m)
 
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = first[:, 1] / n - second[:, 1] / m + 0.5
-        found = [of(1, 1, effect)]
+        effects = [of(1, 1, effect)]
         if cell.lumpy:
             common = 3 + len(_BESIDE)
             equal = (first[:, common:] * second[:, common:]).sum(1) / (n * m) + cell.equal_by_chance
-            found += [of(3, 5, effect - equal / 2), of(5, 3, effect + equal / 2)]
-    return found
+            effects += [of(3, 5, effect - equal / 2), of(5, 3, effect + equal / 2)]
+    return effects
 
 
 def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
@@ -319,7 +323,7 @@ def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats
 def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
     """Add up the tail of each table outward, and on the other side all tables that are no likelier."""
     margins = n, m, marked
-    own = _log_chance(count, *margins)
+    observed = _log_chance(count, *margins)
     least, most = np.maximum(0, marked - m), np.minimum(n, marked)
     mode = np.clip((n + 1) * (marked + 1) // (n + m + 2), least, most)
     up = count * (n + m) > n * marked
@@ -329,14 +333,14 @@ def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) 
     low, high = np.zeros_like(reach), np.maximum(reach + 1, 0)  # places outward from the inner one
     while (low < high).any():
         middle = (low + high) // 2
-        place = np.clip(inner - step * middle, least, most)
-        holds = (middle > reach) | (_log_chance(place, *margins) <= own + EQUAL)
+        position = np.clip(inner - step * middle, least, most)
+        holds = (middle > reach) | (_log_chance(position, *margins) <= observed + EQUAL)
         searching = low < high
         high, low = np.where(searching & holds, middle, high), np.where(searching & ~holds, middle + 1, low)
-    other = np.clip(inner - step * low, least, most)
+    opposite = np.clip(inner - step * low, least, most)
     there = low <= reach
-    tail = _outward(count, own, step, *margins)
-    beyond = _outward(other, _log_chance(other, *margins), -step, *margins)
+    tail = _outward(count, observed, step, *margins)
+    beyond = _outward(opposite, _log_chance(opposite, *margins), -step, *margins)
     return np.asarray(np.minimum(1.0, tail + np.where(there, beyond, 0.0)))
 
 

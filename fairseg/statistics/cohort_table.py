@@ -165,11 +165,11 @@ def _checked(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _parts(subjects: Subjects, groups: Groups) -> list[_Part]:
-    who, group = subjects.members.T
-    parts = [_Part(number, name, who[group == number]) for number, name in enumerate(groups.names)]
-    parts.append(_Part(pd.NA, ALL, np.unique(who[group >= 0])))
+    members, group = subjects.members.T
+    parts = [_Part(number, name, members[group == number]) for number, name in enumerate(groups.names)]
+    parts.append(_Part(pd.NA, ALL, np.unique(members[group >= 0])))
     if (group < 0).any():
-        parts.append(_Part(-1, UNKNOWN, who[group < 0]))
+        parts.append(_Part(-1, UNKNOWN, members[group < 0]))
     return parts
 
 

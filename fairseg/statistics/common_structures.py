@@ -68,11 +68,11 @@ def common_structures(
             ]
     lacked = {name for name, _, _ in dropped}
     scored = np.asarray(present.any(0))  # nobody has a distance of a structure that is found in nobody
-    kept = [place for place, name in enumerate(structures) if name not in lacked and scored[place]]
-    used = tuple(structures[place] for place in kept)
-    if not kept:
+    columns = [index for index, name in enumerate(structures) if name not in lacked and scored[index]]
+    used = tuple(structures[index] for index in columns)
+    if not columns:
         return CommonStructures(np.full(len(values), np.nan), (), tuple(dropped), 0)
-    values, present = values[:, kept], present[:, kept]
+    values, present = values[:, columns], present[:, columns]
     complete = values[present.all(1)]
     if len(complete) >= min_size:
         level = complete.mean(0)

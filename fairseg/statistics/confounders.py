@@ -180,8 +180,8 @@ def _standardised(columns: Floats) -> Floats:
 
 def _basis(columns: Floats) -> Floats:
     """Return orthonormal columns, (N, rank), that span the same as these, however they repeat each other."""
-    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, sizes > sizes[0] * _SAME]
+    vectors, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return vectors[:, sizes > sizes[0] * _SAME]
 
 
 def _fit(
@@ -202,14 +202,14 @@ def _fit(
         return gaps
     for position, number in enumerate(present):
         column = dummies[:, position].astype(np.float64)
-        given = np.column_stack([np.ones(values.size), np.delete(dummies, position, axis=1)])
-        if _settled(column, given, covariates.values()):
-            alone = [name for name, columns in covariates.items() if _settled(column, given, [columns])]
+        others = np.column_stack([np.ones(values.size), np.delete(dummies, position, axis=1)])
+        if _settled(column, others, covariates.values()):
+            alone = [name for name, columns in covariates.items() if _settled(column, others, [columns])]
             blamed = listed(alone or [" with ".join(covariates)])
             notes.append(f"group {number}: not adjusted, {blamed} determines who is in it")
             continue
         # The coefficient of a column does not depend on how the span of all others is written down.
-        design = np.column_stack([column, _basis(np.column_stack([given, *covariates.values()]))])
+        design = np.column_stack([column, _basis(np.column_stack([others, *covariates.values()]))])
         slope, error = _first_coefficient(design, values)
         low = high = p = np.nan
         if error > _NO_SPREAD * max(float(np.abs(values).max()), np.finfo(float).tiny):
@@ -234,8 +234,8 @@ def _first_coefficient(design: Floats, values: Floats) -> tuple[float, float]:
     return float(coefficients[0]), float(np.linalg.norm(inverse[0] * jackknifed))
 
 
-def _settled(column: Floats, given: Floats, covariates: Iterable[Floats]) -> bool:
+def _settled(column: Floats, others: Floats, covariates: Iterable[Floats]) -> bool:
     """Say whether the other columns determine this one."""
-    basis = _basis(np.column_stack([given, *covariates]))
+    basis = _basis(np.column_stack([others, *covariates]))
     rest = column - basis @ (basis.T @ column)
     return bool(rest @ rest < _DETERMINED * column.size * column.var())

@@ -73,7 +73,7 @@ def differences(
     Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
     that no limits can hold together (see `enclosed`).
     """
-    drawn = [scale(medians) for medians in draws.medians(parts)]
+    medians_drawn = [scale(medians) for medians in draws.medians(parts)]
     point = [scale(np.median(part, keepdims=True))[0] if part.size else np.nan for part in parts]
     compared = sorted({group for pair in pairs for group in pair})
     too_small = draws.method == "binomial" and draws.too_few([parts[group] for group in compared])
@@ -84,7 +84,7 @@ def differences(
             if not too_small and parts[group].size > 1:
                 medians, counts = left_out_medians(parts[group])
                 loo = [(scale(medians), counts)]
-                lowest[group], highest[group] = draws.limits(drawn[group], point[group], loo, tail)
+                lowest[group], highest[group] = draws.limits(medians_drawn[group], point[group], loo, tail)
         (first, second), centre = np.array(pairs).T, np.array(point)
         return Differences(
             pairs,
@@ -93,7 +93,7 @@ def differences(
             highest[first] - lowest[second],
             tail,
         )
-    tail = draws.tail if len(pairs) < 2 else _joint_tail(drawn, pairs, draws.level)
+    tail = draws.tail if len(pairs) < 2 else _joint_tail(medians_drawn, pairs, draws.level)
     estimate, low, high = (np.full(len(pairs), np.nan) for _ in range(3))
     for position, (first, second) in enumerate(pairs):
         estimate[position] = point[first] - point[second]
@@ -104,7 +104,7 @@ def differences(
             for sign, group in ((1.0, first), (-1.0, second)):
                 medians, counts = left_out_medians(parts[group])
                 loo.append((sign * scale(medians), counts))
-        away = drawn[first] - drawn[second]
+        away = medians_drawn[first] - medians_drawn[second]
         low[position], high[position] = draws.limits(away, estimate[position], loo, tail)
     return Differences(pairs, estimate, low, high, tail)
 

@@ -138,7 +138,7 @@ class Finding:
 
     @property
     def disadvantage(self) -> Interval:
-        """By how much the second group is worse served than the first, with limits.
+        """How much worse the second group is served than the first, with limits.
 
         That is how results, tables and charts show a finding, whatever the endpoint: to score higher is
         better, to fail more often or to be among the hardest more often is worse.
@@ -338,6 +338,6 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     >>> worst([Verdict.NO_GAP, Verdict.NOT_JUDGED, Verdict.OPEN])
     <Verdict.OPEN: 'not enough evidence'>
     """
-    found = set(verdicts)
+    present = set(verdicts)
     order = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP)
-    return next((verdict for verdict in order if verdict in found), Verdict.NOT_JUDGED)
+    return next((verdict for verdict in order if verdict in present), Verdict.NOT_JUDGED)

@@ -24,18 +24,18 @@ def within(pair: Verdict, row: Verdict) -> Verdict:
 
 def _beside_the_largest(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
     """Let no pair be fairer where another leaves the attribute's largest gap about as large as it was."""
-    found = []
+    checked = []
     for pair in pairs:
         same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
         fairer = pair.verdict is Verdict.FAIRER
-        left, grown = (_largest_left(pair, same), _grown(pair, same)) if fairer else (None, None)
-        if left is not None:
-            found.append(_no_more_than_moved(pair, _about(left, GainReasonKind.LARGEST_GAP)))
+        remaining, grown = (_largest_left(pair, same), _grown(pair, same)) if fairer else (None, None)
+        if remaining is not None:
+            checked.append(_no_more_than_moved(pair, _about(remaining, GainReasonKind.LARGEST_GAP)))
         elif grown is not None:
-            found.append(_no_more_than_moved(pair, _about(grown, GainReasonKind.GROWN_ELSEWHERE)))
+            checked.append(_no_more_than_moved(pair, _about(grown, GainReasonKind.GROWN_ELSEWHERE)))
         else:
-            found.append(pair)
-    return tuple(found)
+            checked.append(pair)
+    return tuple(checked)
 
 
 def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
@@ -52,8 +52,8 @@ def _largest_left(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None
     if largest.verdict is not Verdict.FAIRER and matters:
         return typical
     decided = (row for row in pair.decided_by if row.structure == pair.rows[0].structure and not row.adjusted)
-    left = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
-    return next((row for row in left if row is not None), None)
+    remaining = (_left_behind(row, pairs) for row in decided if row.endpoint is not Endpoint.HARDEST)
+    return next((row for row in remaining if row is not None), None)
 
 
 def _grown(pair: PairGains, pairs: Sequence[PairGains]) -> GainRow | None:
@@ -75,8 +75,8 @@ def _left_behind(row: GainRow, pairs: Sequence[PairGains]) -> GainRow | None:
     every = (one for pair in pairs for one in pair.rows)
     rows = [one for one in every if (one.structure, one.endpoint, one.adjusted) == at]
     before = max(abs(one.gap_before.interval.estimate) for one in rows)
-    left = [one for one in rows if one is not row and one.gap_after.shown]
-    largest = max(left, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
+    remaining = [one for one in rows if one is not row and one.gap_after.shown]
+    largest = max(remaining, key=lambda one: abs(one.gap_after.interval.estimate), default=row)
     now = abs(largest.gap_after.interval.estimate)
     matters = largest is not row and now > max(row.margin, abs(row.gap_after.interval.estimate))
     return largest if matters and before - now < abs(row.gain.estimate) / 2 else None
@@ -88,19 +88,19 @@ def _beside_the_widened(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
     That is so where the attribute's largest gap, which another pair has, is smaller by half as much as this
     one's groups differ in what they gained. No pair is called fairer beside it, and the others tell of it.
     """
-    found = list(pairs)
-    for place, pair in enumerate(pairs):
+    checked = list(pairs)
+    for index, pair in enumerate(pairs):
         rows = [row for row in pair.decided_by if pair.verdict is Verdict.LESS_FAIR]
-        same = [one for one in range(len(pairs)) if pairs[one].attribute == pair.attribute and one != place]
+        same = [one for one in range(len(pairs)) if pairs[one].attribute == pair.attribute and one != index]
         others = [row for one in same for row in pairs[one].rows]
-        praised = [one for one in same if found[one].verdict in _PRAISE]  # which tell of it
+        praised = [one for one in same if checked[one].verdict in _PRAISE]  # which tell of it
         if not rows or not praised or not all(_outweighed(row, others) for row in rows):
             continue
-        found[place] = replace(found[place], outweighed=True)
+        checked[index] = replace(checked[index], outweighed=True)
         reason = _about(rows[0], GainReasonKind.WIDER_ELSEWHERE)
         for one in praised:
-            found[one] = _no_more_than_moved(found[one], reason)
-    return tuple(found)
+            checked[one] = _no_more_than_moved(checked[one], reason)
+    return tuple(checked)
 
 
 def _outweighed(row: GainRow, others: Sequence[GainRow]) -> bool:

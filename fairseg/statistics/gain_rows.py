@@ -57,14 +57,14 @@ def gain_row(
 
     def limits(table: Corrected, of: Callable[[float], Interval]) -> tuple[Interval, bool]:
         shown = bool(table.adjusted[at] <= options.alpha)
-        found = of(1 - float(table.local[at]))
+        interval = of(1 - float(table.local[at]))
         if not shown:  # limits say no more than the corrected test
-            return Interval(found.estimate, min(found.low, 0.0), max(found.high, 0.0)), False
-        return found, found.low > 0 or found.high < 0
+            return Interval(interval.estimate, min(interval.low, 0.0), max(interval.high, 0.0)), False
+        return interval, interval.low > 0 or interval.high < 0
 
     def gap(table: Corrected, of: Callable[[float], Interval]) -> Gap:
-        found, shown = limits(table, of)
-        return Gap(found, 1 - float(table.local[at]), float(table.p[at]), float(table.adjusted[at]), shown)
+        interval, shown = limits(table, of)
+        return Gap(interval, 1 - float(table.local[at]), float(table.p[at]), float(table.adjusted[at]), shown)
 
     gap_before, gap_after = gap(tests.before, both.gap_before), gap(tests.after, both.gap_after)
     gain, shown = limits(tests.gain, both.gain)
@@ -171,8 +171,8 @@ class _Scores:
 
     def sum_of_gains(self, direction: int, level: float) -> Interval:
         """Return the gain of the group behind plus that of the group ahead."""
-        turned = [pair[::-direction] for pair in self._groups]
-        return _shift([(self._gains[behind], -self._gains[ahead]) for behind, ahead in turned]).limits(level)
+        pairs = [pair[::-direction] for pair in self._groups]
+        return _shift([(self._gains[behind], -self._gains[ahead]) for behind, ahead in pairs]).limits(level)
 
     def loss_outweighs(self, direction: int, level: float) -> bool:
         """Return whether the group ahead is shown to have lost, and no less than the group behind gained.

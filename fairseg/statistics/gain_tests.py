@@ -180,7 +180,7 @@ def gain_tests(cohort: Cohort) -> list[GainTests]:
         for model in everything
     ]
     together = _corrected(cohort, list(everything), gains, marks=False, pairs=marks)
-    found = []
+    tests = []
     for model in everything:
         before, after = cohort.before[model], cohort.after[model]
         columns = (
@@ -191,8 +191,8 @@ def gain_tests(cohort: Cohort) -> list[GainTests]:
         gap_before, gap_after, mean = (
             _corrected(cohort, [model], [values], marks=shares)[0] for values, shares in columns
         )
-        found.append(GainTests(together[model], gap_before, gap_after, mean, marks[model]))
-    return found
+        tests.append(GainTests(together[model], gap_before, gap_after, mean, marks[model]))
+    return tests
 
 
 def _corrected(
@@ -217,7 +217,7 @@ def _corrected(
     options = cohort.options
     weights = _GAP_WEIGHTS if marks else _GAIN_WEIGHTS
     shape = (len(cohort.pairs), len(cohort.structures), len(values[0]), 2)
-    found = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
+    corrected = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
     smallest = np.full(options.permutations, np.inf)
     placed: list[tuple[int, tuple[int, int, int, int], Row]] = []
     for adjusted in (False, True) if cohort.blocks else (False,):
@@ -233,19 +233,19 @@ def _corrected(
             np.minimum(smallest, dealt, out=smallest)
         placed += rows
     if not placed:
-        return found
+        return corrected
     star = local_level(smallest, options.alpha)
     for number, at, row in placed:
         p = _decisive_p(cohort, row, at, None if marks or not at[2] else pairs[number])
-        found[number].p[at] = p
-        found[number].local[at] = max(star * row.weight, LEAST_LEVEL)
+        corrected[number].p[at] = p
+        corrected[number].local[at] = max(star * row.weight, LEAST_LEVEL)
         over_all = adjusted_p(smallest, p, row.weight)
         # The adjusted p-value and the limits, which are of the local level, say the same.
         shown = p <= star * row.weight
-        found[number].adjusted[at] = (
+        corrected[number].adjusted[at] = (
             min(over_all, options.alpha) if shown else max(over_all, np.nextafter(options.alpha, 1))
         )
-    return found
+    return corrected
 
 
 def _decisive_p(cohort: Cohort, row: Row, at: tuple[int, int, int, int], marks: Floats | None) -> float:

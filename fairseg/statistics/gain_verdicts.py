@@ -193,15 +193,15 @@ def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool)
 
     Means that tell another story than the typical case stand against that, unless they favour the same group.
     """
-    found = {
+    directions = {
         (row.endpoint, row.adjusted): sign(row.gain.estimate)
         for row, verdict in zip(rows, shown, strict=True)
         if row.structure == rows[0].structure and verdict is Verdict.FAIRER
     }
     opposed = [row.mean_gain for row in rows if row.means_oppose and row.mean_gain is not None]
     return any(
-        all((endpoint, adjusted) in found for adjusted in (False, stratified))
-        and all(found[endpoint, False] * limit > 0 for one in opposed for limit in one[1:])
+        all((endpoint, adjusted) in directions for adjusted in (False, stratified))
+        and all(directions[endpoint, False] * limit > 0 for one in opposed for limit in one[1:])
         for endpoint in (Endpoint.TYPICAL, Endpoint.FAILURES)
     )
 
@@ -216,12 +216,12 @@ def _gains(change: GroupChange, overall: str, margin: float) -> bool:
 def _losses_alone(attribute: str, changes: Sequence[GroupChange], row: GainRow) -> tuple[GainReason, ...]:
     """Return who is shown to have lost half of what a gap moved by, where nobody is shown to have gained."""
     overall = row.structure
-    own = [one for one in changes if one.judged and one.structure == overall]
-    if any(one.change.low > 0 or one.mean_change.low > 0 or one.failures.high < 0 for one in own):
+    overall_changes = [one for one in changes if one.judged and one.structure == overall]
+    if any(one.change.low > 0 or one.mean_change.low > 0 or one.failures.high < 0 for one in overall_changes):
         return ()
     return tuple(
         GainReason(GainReasonKind.LOSS_ALONE, attribute, one.group, overall)
-        for one in own
+        for one in overall_changes
         if one.change.high < 0 and -one.change.estimate >= abs(row.gain.estimate) / 2
     )
 
@@ -251,7 +251,7 @@ def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple
         for row, verdict in zip(rows, shown, strict=True)
         if row.structure == rows[0].structure and not row.adjusted
     ]
-    found = []
+    reasons = []
     for fairer in (row for row, verdict in own if verdict is Verdict.FAIRER):
         for other in (row for row, _ in own if row.mean_gaps is not None or row is not fairer):
             gaps = other.mean_gaps or ((other.gap_before.interval,) if other.gap_before.shown else ())
@@ -259,8 +259,8 @@ def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple
             beyond = [gap.low > 0 and gap.estimate > other.margin for gap in ahead]
             if any(beyond[:1]) or (any(beyond) and ahead[1].estimate > -ahead[0].estimate):
                 where = (fairer.favoured, other.structure, other.endpoint)
-                found.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, *where))
-    return tuple(dict.fromkeys(found))
+                reasons.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, *where))
+    return tuple(dict.fromkeys(reasons))
 
 
 def _behind_in_mean(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
@@ -333,14 +333,14 @@ def _uneven_losses(attribute: str, evidence: Evidence, options: JudgeOptions) ->
     """Return where more of a group than of the others lost much, of which McNemar's test may show nothing."""
     judged = [one for one in evidence.changes if one.attribute == attribute and one.judged]
     shown = {row.group for row in evidence.harm if row.shown and row.attribute == attribute}
-    found = []
+    reasons = []
     for one in judged:
         others = [other for other in judged if other.structure == one.structure and other is not one]
         lost, n = sum(other.lost for other in others), sum(other.n for other in others)
         more = one.group not in shown and n and one.lost > one.gained and one.lost * n > lost * one.n
         if more and fisher_exact(one.lost, one.n, lost, n) <= options.alpha / len(judged):
-            found.append((one.attribute, one.group, one.structure))
-    return found
+            reasons.append((one.attribute, one.group, one.structure))
+    return reasons
 
 
 def _unpaired(change: GroupChange, evidence: Evidence, options: JudgeOptions) -> bool:
@@ -363,33 +363,33 @@ def _reasons(
 ) -> tuple[GainReason, ...]:
     """Return what no green verdict is given with, though no test of the pair shows it."""
     kinds = GainReasonKind
-    found = [GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure) for one in lost]
-    own = [one for one in evidence.changes if one.attribute == attribute]
-    absent = {one.structure for one in own} - {one.structure for one in own if one.n}
-    dropped = {one.structure for one in own if one.structure in absent and one.dropped}
-    found += [
+    reasons = [GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure) for one in lost]
+    of_attribute = [one for one in evidence.changes if one.attribute == attribute]
+    absent = {one.structure for one in of_attribute} - {one.structure for one in of_attribute if one.n}
+    dropped = {one.structure for one in of_attribute if one.structure in absent and one.dropped}
+    reasons += [
         GainReason(kinds.DROPPED_STRUCTURE, attribute, None, structure) for structure in sorted(dropped)
     ]
-    for one in own:
+    for one in of_attribute:
         if one.structure in absent:
             continue
         # At most so many have a score with the baseline in every case that matters here.
         if one.dropped > options.failure_margin * (one.n + one.missing_after - one.partly):
-            found.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
         elif _unpaired(one, evidence, options):
-            found.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))
         if not one.judged and one.net_harmed >= _FEW:
-            found.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
         elif not one.judged and one.loses:
-            found.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
-    found += [
+            reasons.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
+    reasons += [
         GainReason(kinds.UNKNOWN_GROUP_FAILS, attribute, one.group, one.structure)
         for one in evidence.unknown
         if one.attribute == attribute and (one.net_harmed >= _FEW or one.loses)
     ]
-    found += [
+    reasons += [
         GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
         for one in evidence.unjudged
         if one.attribute == attribute and one.group in groups and one.structure not in (None, *absent)
     ]
-    return tuple(found)
+    return tuple(reasons)

@@ -115,18 +115,18 @@ def _centre(gains: Floats, level: float, margin: float) -> Interval:
     typical subject: limits that hold 0 then reach as far as those of the median. So they do where mean and
     median both have the other sign, since nothing was gained or lost on balance then.
     """
-    found = signed_rank_limits(gains, level)
+    centre = signed_rank_limits(gains, level)
     if not gains.size:
-        return found
-    turned = max(found.estimate * gains.mean(), found.estimate * np.median(gains)) < 0
-    if not turned and not found.low <= 0 <= found.high:
-        return found
+        return centre
+    contradicted = max(centre.estimate * gains.mean(), centre.estimate * np.median(gains)) < 0
+    if not contradicted and not centre.low <= 0 <= centre.high:
+        return centre
     spread = float(np.subtract(*np.percentile(gains, [75, 25])))
-    near = np.abs(gains - found.estimate) <= max(margin, spread / 4) + _ROUNDING
-    if not turned and near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
-        return found
+    near = np.abs(gains - centre.estimate) <= max(margin, spread / 4) + _ROUNDING
+    if not contradicted and near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
+        return centre
     middle = median_limits(gains, level)
-    return Interval(found.estimate, min(found.low, middle.low), max(found.high, middle.high))
+    return Interval(centre.estimate, min(centre.low, middle.low), max(centre.high, middle.high))
 
 
 def _mean(values: Floats, level: float) -> Interval:
@@ -171,7 +171,7 @@ def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
 
     As on a page of that model alone: over all groups and structures together, and over those of everyone.
     """
-    options, found = cohort.options, []
+    options, results = cohort.options, []
     for baseline, scores in ((False, cohort.raw_after[model]), (True, cohort.raw_before)):
         parts = [
             (structure, attribute, group, values)
@@ -192,8 +192,8 @@ def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
             if fails_by_limits(median_limits(values), wilson(failures, values.size), options):
                 middle = float(np.median(values))
                 name = cohort.structures[structure]
-                found.append(Failing(baseline, attribute, group, name, values.size, middle, failures))
-    return tuple(found)
+                results.append(Failing(baseline, attribute, group, name, values.size, middle, failures))
+    return tuple(results)
 
 
 def _parts(cohort: Cohort, model: int, scores: Floats) -> Iterator[tuple[str | None, str | None, Floats]]:
@@ -208,18 +208,18 @@ def _parts(cohort: Cohort, model: int, scores: Floats) -> Iterator[tuple[str | N
 
 def unjudged(cohort: Cohort, model: int) -> tuple[Unjudged, ...]:
     """Return groups with too few subjects, and structures that a judged group has too few of."""
-    known, found = ~np.isnan(cohort.before[model]), []
+    known, too_small = ~np.isnan(cohort.before[model]), []
     for attribute, grouping in enumerate(cohort.groupings):
         judged = cohort.judged(model, attribute)
         for group, name in enumerate(grouping.group_names):
             here = known[cohort.ids[:, attribute] == group]
             counts, size = here.sum(axis=0), len(here)
             if group not in judged:
-                found.append(Unjudged(grouping.name, name, None, int(counts[0]), size))
+                too_small.append(Unjudged(grouping.name, name, None, int(counts[0]), size))
                 continue
-            found += [
+            too_small += [
                 Unjudged(grouping.name, name, structure, int(count), size)
                 for structure, count in zip(cohort.structures[1:], counts[1:], strict=True)
                 if count < cohort.options.min_size
             ]
-    return tuple(found)
+    return tuple(too_small)

@@ -63,13 +63,13 @@ def hold_together(p: Sequence[float], weights: Sequence[float], alpha: float) ->
     >>> hold_together([0.02, 0.3, 0.4], [1, 1, 1], 0.05)
     [False, False, False]
     """
-    found, left = [False] * len(p), float(sum(weights))
-    for place in sorted(range(len(p)), key=lambda place: p[place] / weights[place]):
-        if not p[place] / weights[place] <= alpha / left * (1 + 1e-9):
+    shown, weight_left = [False] * len(p), float(sum(weights))
+    for index in sorted(range(len(p)), key=lambda index: p[index] / weights[index]):
+        if not p[index] / weights[index] <= alpha / weight_left * (1 + 1e-9):
             break
-        found[place] = True
-        left -= weights[place]
-    return found
+        shown[index] = True
+        weight_left -= weights[index]
+    return shown
 
 
 def with_failing(facts: Sequence[GroupFacts], overall: str, options: JudgeOptions) -> list[GroupFacts]:
@@ -78,10 +78,10 @@ def with_failing(facts: Sequence[GroupFacts], overall: str, options: JudgeOption
     Limits of 95% by themselves say that it does for one in 50 groups of a dozen of whom half fail, so that of
     many groups and structures one often would. These all together have an error of alpha.
     """
-    asked = [fact for fact in facts if fact.judged]
-    weights = [OVERALL_WEIGHT if fact.structure == overall else 1 for fact in asked]
-    together = hold_together([fact.p_fails for fact in asked], weights, options.alpha)
-    shown = {id(fact) for fact, holds in zip(asked, together, strict=True) if holds}
+    judged = [fact for fact in facts if fact.judged]
+    weights = [OVERALL_WEIGHT if fact.structure == overall else 1 for fact in judged]
+    together = hold_together([fact.p_fails for fact in judged], weights, options.alpha)
+    shown = {id(fact) for fact, holds in zip(judged, together, strict=True) if holds}
 
     def by_limits(fact: GroupFacts) -> bool:
         median = Interval(fact.median, fact.median_low, fact.median_high)
@@ -129,16 +129,16 @@ class StructureScores:
         scores = self.scores[who]
         known = scores[~np.isnan(scores)]
         n = known.size
-        found = GroupFacts(attribute, self.name, group, n, scores.size - n, judged=n >= options.min_size)
+        facts = GroupFacts(attribute, self.name, group, n, scores.size - n, judged=n >= options.min_size)
         if not n:
-            return found
+            return facts
         fails = int((known < options.failure_threshold).sum())
         median, rate = median_limits(known), wilson(fails, n)
         hard = wilson(int(np.nansum(self.hardest[who])), n)
         one_sided = 1 - 2 * options.alpha
         at_least, at_most = median_limits(known, one_sided).low, wilson(fails, n, one_sided).high
         return replace(
-            found,
+            facts,
             median=median.estimate,
             median_low=median.low,
             median_high=median.high,

@@ -108,20 +108,20 @@ def harm_rows(
     groupings = [replace(grouping, ids=np.asarray(grouping.ids)[order]) for grouping in groupings]
     newly, lost = net_events(first, second, options.failure_threshold, drop)
     known = ~(np.isnan(first) | np.isnan(second))
-    places = [
-        _Place(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
+    cells = [
+        _Cell(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
         for grouping in groupings
         for number, group in enumerate(grouping.group_names)
         if (known[:, 0] & (np.asarray(grouping.ids) == number)).sum() >= options.min_size
         for structure, structure_name in enumerate(structures)
     ]
-    places = [place for place in places if place.here.sum() >= 2]
+    cells = [cell for cell in cells if cell.here.sum() >= 2]
     rng = np.random.default_rng(options.seed)
-    within = _within(places, newly, lost, alpha * WITHIN_SHARE, options.permutations, rng)
+    within = _within(cells, newly, lost, alpha * WITHIN_SHARE, options.permutations, rng)
     # Subjects near the threshold fail now with one model, now with the other, and a group may have more of
     # them: between groups only deep falls count.
     falls = np.where(np.abs(np.nan_to_num(second - first)) > _DEEP * drop, newly, 0).astype(np.int8)
-    between = _between(places, falls, _DEEP * drop, alpha * BETWEEN_SHARE, options.permutations, rng)
+    between = _between(cells, falls, _DEEP * drop, alpha * BETWEEN_SHARE, options.permutations, rng)
     return tuple(within + between)
 
 
@@ -134,7 +134,7 @@ def net_events(first: Floats, second: Floats, failure_threshold: float, drop: fl
     return fails - failed, (gain < -drop).astype(np.int8) - (gain > drop).astype(np.int8)
 
 
-class _Place:
+class _Cell:
     """A group in a structure: its names, which subjects it has there, and which the other groups have."""
 
     def __init__(
@@ -181,7 +181,7 @@ class _Place:
 
 
 def _within(
-    places: Sequence[_Place],
+    cells: Sequence[_Cell],
     newly: Marks,
     lost: Marks,
     alpha: float,
@@ -191,11 +191,11 @@ def _within(
     from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
 
     tests = [
-        (place, event, marks) for place in places for event, marks in zip(EVENTS, (newly, lost), strict=True)
+        (cell, event, marks) for cell in cells for event, marks in zip(EVENTS, (newly, lost), strict=True)
     ]
     if not tests:
         return []
-    columns = [np.where(place.here, marks[:, place.column], 0) for place, _, marks in tests]
+    columns = [np.where(cell.here, marks[:, cell.column], 0) for cell, _, marks in tests]
     table = np.stack(columns, axis=1).astype(np.float32)
     table = table[table.any(axis=1)]
     discordant = np.abs(table).sum(axis=0).astype(np.int64)
@@ -204,10 +204,10 @@ def _within(
     for column in np.flatnonzero(discordant):
         tails = bdtrc(np.arange(-1.0, discordant[column]), discordant[column], 0.5)
         p[:, column] = tails[worse[:, column]]
-    adjusted = _adjusted(p, np.array([place.weight for place, *_ in tests]))
+    adjusted = _adjusted(p, np.array([cell.weight for cell, *_ in tests]))
     return [
-        place.row(event, "within", marks, raw, corrected, alpha)
-        for (place, event, marks), raw, corrected in zip(tests, p[0], adjusted, strict=True)
+        cell.row(event, "within", marks, raw, corrected, alpha)
+        for (cell, event, marks), raw, corrected in zip(tests, p[0], adjusted, strict=True)
     ]
 
 
@@ -222,7 +222,7 @@ def _exchanges(size: int, permutations: int, rng: np.random.Generator) -> npt.ND
 
 
 def _between(
-    places: Sequence[_Place],
+    cells: Sequence[_Cell],
     falls: Marks,
     deep: float,
     alpha: float,
@@ -234,34 +234,32 @@ def _between(
     How many of a group were rescued is held fixed while the new failures are dealt anew: dealt as well, the
     rescued of one group would hide the new failures of all others, and chance would seem to make none.
     """
-    places = [place for place in places if place.elsewhere.sum() >= 2]
-    if not places:
+    cells = [cell for cell in cells if cell.elsewhere.sum() >= 2]
+    if not cells:
         return []
-    tables = [
-        np.stack([place.known, falls[:, place.column] > 0], axis=1).astype(np.float32) for place in places
-    ]
-    rescued = [int((falls[place.here, place.column] < 0).sum()) for place in places]
-    p: list[list[Floats]] = [[] for _ in places]
+    tables = [np.stack([cell.known, falls[:, cell.column] > 0], axis=1).astype(np.float32) for cell in cells]
+    rescued = [int((falls[cell.here, cell.column] < 0).sum()) for cell in cells]
+    p: list[list[Floats]] = [[] for _ in cells]
     for batch in _deals(permutations, len(falls), rng):
-        for found, place, table, better in zip(p, places, tables, rescued, strict=True):
-            dealt = place.ids[batch]
-            here = (dealt == place.number).astype(np.float32) @ table
-            others = ((dealt >= 0) & (dealt != place.number)).astype(np.float32) @ table
+        for p_values, cell, table, better in zip(p, cells, tables, rescued, strict=True):
+            dealt = cell.ids[batch]
+            here = (dealt == cell.number).astype(np.float32) @ table
+            others = ((dealt >= 0) & (dealt != cell.number)).astype(np.float32) @ table
             net = np.maximum(here[:, 1] - better, 0)
-            found.append(_fisher(net, others[:, 1], here[:, 0], others[:, 0]))
-    every = np.stack([np.concatenate(found) for found in p], axis=1)
-    adjusted = _adjusted(every, np.array([place.weight for place in places]))
+            p_values.append(_fisher(net, others[:, 1], here[:, 0], others[:, 0]))
+    every = np.stack([np.concatenate(p_values) for p_values in p], axis=1)
+    adjusted = _adjusted(every, np.array([cell.weight for cell in cells]))
     # A group in which some no longer fail changes both ways, more than others may: by chance, unless McNemar
     # says otherwise, at the whole level of which this test has a share. So may one like it in which none
     # happens to be rescued, where other small groups change both ways.
-    fallen = [int((falls[place.here, place.column] > 0).sum()) for place in places]
+    fallen = [int((falls[cell.here, cell.column] > 0).sum()) for cell in cells]
     both_ways = [
-        BETWEEN_SHARE * max(_mcnemar(worse, better), _as_peers_do(worse, place, places, falls))
-        for place, worse, better in zip(places, fallen, rescued, strict=True)
+        BETWEEN_SHARE * max(_mcnemar(worse, better), _as_peers_do(worse, cell, cells, falls))
+        for cell, worse, better in zip(cells, fallen, rescued, strict=True)
     ]
     return [
-        place.row("newly failing", "between", falls, raw, max(corrected, chance), alpha, deep)
-        for place, raw, corrected, chance in zip(places, every[0], adjusted, both_ways, strict=True)
+        cell.row("newly failing", "between", falls, raw, max(corrected, chance), alpha, deep)
+        for cell, raw, corrected, chance in zip(cells, every[0], adjusted, both_ways, strict=True)
     ]
 
 
@@ -272,7 +270,7 @@ def _mcnemar(worse: int, better: int) -> float:
     return float(bdtrc(worse - 1, worse + better, 0.5)) if better else 0.0
 
 
-def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Marks) -> float:
+def _as_peers_do(worse: int, cell: _Cell, cells: Sequence[_Cell], falls: Marks) -> float:
     """Return how likely so many fall in a group by chance, at the rate at which its peers change both ways.
 
     Peers are the other groups of its attribute but the largest: in what is small, and often alike. Their rate
@@ -281,24 +279,24 @@ def _as_peers_do(worse: int, place: _Place, places: Sequence[_Place], falls: Mar
     """
     from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
 
-    groups = [one for one in places if (one.names[0], one.column) == (place.names[0], place.column)]
+    groups = [one for one in cells if (one.names[0], one.column) == (cell.names[0], cell.column)]
     largest = max(groups, key=lambda one: one.here.sum())
-    peers = [one.here for one in groups if one is not place and one is not largest]
-    if not peers or place is largest:
+    peers = [one.here for one in groups if one is not cell and one is not largest]
+    if not peers or cell is largest:
         return 0.0
-    marks = [falls[peer, place.column] for peer in peers]
+    marks = [falls[peer, cell.column] for peer in peers]
     rate = sum(min((one > 0).sum(), (one < 0).sum()) for one in marks) / sum(len(one) for one in marks)
-    return float(min(1.0, (1 + len(peers)) * bdtrc(worse - 1, place.here.sum(), rate)))
+    return float(min(1.0, (1 + len(peers)) * bdtrc(worse - 1, cell.here.sum(), rate)))
 
 
 def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the orders in which subjects are dealt to groups, in batches (b, N): first the one there is."""
-    step, left = max(1, _BATCH // size), number
+    step, remaining = max(1, _BATCH // size), number
     batch = np.arange(size)[None]
     while len(batch):
         yield batch
-        batch = rng.permuted(np.broadcast_to(np.arange(size), (min(step, left), size)), axis=1)
-        left -= len(batch)
+        batch = rng.permuted(np.broadcast_to(np.arange(size), (min(step, remaining), size)), axis=1)
+        remaining -= len(batch)
 
 
 def _adjusted(p: Floats, weights: Floats) -> Floats:

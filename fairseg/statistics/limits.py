@@ -141,12 +141,12 @@ def _bca(drawn: Floats, estimate: float, quantiles: Floats, loo: Sequence[LeftOu
 
 def left_out_iqrs(ordered: Floats) -> LeftOut:
     """Return the inter-quartile ranges of a sorted sample with one value left out, (N,)."""
-    left = ordered.size - 1
+    size = ordered.size - 1
     position = np.arange(ordered.size)
 
     def quantile(share: float) -> Floats:
-        rank = share * (left - 1)
-        below, above = (ordered[one + (position <= one)] for one in (int(rank), min(int(rank) + 1, left - 1)))
+        rank = share * (size - 1)
+        below, above = (ordered[one + (position <= one)] for one in (int(rank), min(int(rank) + 1, size - 1)))
         return np.asarray(below + (above - below) * (rank % 1))
 
     return quantile(0.75) - quantile(0.25), np.ones(ordered.size, dtype=np.int64)

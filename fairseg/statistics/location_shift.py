@@ -118,13 +118,13 @@ class LocationShift(Shift):
         if self._half:
             return np.empty(0)
         few, many = sorted(self._values, key=len)
-        turned = few is self._values[1]  # then what is sought is y in the range of x - shift
-        span = (few + low, few + high) if turned else (few - high, few - low)
+        swapped = few is self._values[1]  # then what is sought is y in the range of x - shift
+        span = (few + low, few + high) if swapped else (few - high, few - low)
         start, stop = many.searchsorted(span[0]), many.searchsorted(span[1], "right")
-        near = stop - start
-        place = np.repeat(start - np.cumsum(near) + near, near) + np.arange(near.sum())
-        found = many[place] - np.repeat(few, near)
-        return np.unique(np.round(found if turned else -found, DECIMALS))
+        counts = stop - start
+        positions = np.repeat(start - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        away = many[positions] - np.repeat(few, counts)
+        return np.unique(np.round(away if swapped else -away, DECIMALS))
 
     def at(self, shift: npt.ArrayLike) -> Moments:
         """Return effect, standard error and degrees of freedom of first - shift against second."""
@@ -163,9 +163,9 @@ class LocationShift(Shift):
         values, counts = self._counted
         few = (self._x, self._y)[1 - self._large] - shift
         low, high = values.searchsorted(few - self._half), values.searchsorted(few + self._half, "right")
-        near = high - low
-        starts = np.repeat(low, near)
-        inside = np.unique(starts + np.arange(starts.size) - np.repeat(np.cumsum(near) - near, near))
+        numbers = high - low
+        starts = np.repeat(low, numbers)
+        inside = np.unique(starts + np.arange(starts.size) - np.repeat(np.cumsum(numbers) - numbers, numbers))
         weights = np.concatenate([[0], np.cumsum(counts)])
         # By the number of the smaller group that lies below: subjects, without those looked up.
         subjects = np.diff(weights[np.concatenate([[0], high, [values.size]])])
@@ -198,8 +198,8 @@ def rounding_step(first: Floats, second: Floats) -> float:
     values = np.unique(np.concatenate([first, second]))
     if not _LEAST_LEVELS <= values.size < first.size + second.size:
         return 0.0
-    apart = np.diff(values)
-    step = float(apart.min())
+    gaps = np.diff(values)
+    step = float(gaps.min())
     spread = max(float(np.subtract(*np.percentile(part, [75, 25]))) for part in (first, second))
     if step > _WIDEST_STEP * spread:
         return 0.0
@@ -207,5 +207,5 @@ def rounding_step(first: Floats, second: Floats) -> float:
         most = min(_MOST_COMMON * part.size, max(_BY_CHANCE, _PEAKED * step / spread * part.size))
         if np.unique(part, return_counts=True)[1].max() > most:
             return 0.0
-    steps = apart / step
+    steps = gaps / step
     return step if np.abs(steps - np.round(steps)).max() < 1e-3 else 0.0

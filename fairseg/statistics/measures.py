@@ -101,12 +101,12 @@ def _worse(measure: Measure) -> int | None:
 
 def _deviations(values: Floats, grouping: Grouping) -> Floats:
     """Return how far values lie from their group's median; NaN for unknown groups."""
-    found = np.full(values.size, np.nan)
+    deviations = np.full(values.size, np.nan)
     for code in np.unique(grouping.ids[grouping.ids >= 0]):
-        own = grouping.ids == code
-        if np.isfinite(values[own]).any():
-            found[own] = np.abs(values[own] - np.nanmedian(values[own]))
-    return found
+        in_group = grouping.ids == code
+        if np.isfinite(values[in_group]).any():
+            deviations[in_group] = np.abs(values[in_group] - np.nanmedian(values[in_group]))
+    return deviations
 
 
 def _check(measure: Measure, size: int) -> Floats:

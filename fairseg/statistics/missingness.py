@@ -102,9 +102,9 @@ def missingness(scores: pd.DataFrame, groups: Vector) -> pd.DataFrame:
     for name in attribute_names(scores):
         attribute, _ = subjects.attribute(scores, name)
         concerned.append((ATTRIBUTE, str(name), ~attribute.known))
-    who, group = subjects.members.T
+    index, group = subjects.members.T
     n = np.bincount(group[group >= 0], minlength=num_groups)
-    counts = [np.bincount(group[(group >= 0) & some[who]], minlength=num_groups) for *_, some in concerned]
+    counts = [np.bincount(group[(group >= 0) & some[index]], minlength=num_groups) for *_, some in concerned]
     tests = [
         (np.nan, "") if subjects.shared else count_test(np.stack([count, n - count])) for count in counts
     ]

@@ -47,8 +47,8 @@ def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> Dr
     """
     half = size // 2
     if size % 2:
-        places = _position(rng.beta(half + 1, half + 1, resamples), size)
-        return DrawnRanks(places, places, np.zeros(resamples))
+        ranks = _position(rng.beta(half + 1, half + 1, resamples), size)
+        return DrawnRanks(ranks, ranks, np.zeros(resamples))
     upper = rng.beta(half + 1, half, resamples)
     lower = upper * rng.random(resamples) ** (1.0 / half)
     return DrawnRanks(_position(lower, size), _position(upper, size), np.full(resamples, 0.5))
@@ -129,14 +129,14 @@ def resampled_quantile_ranks(
     """Draw the places of quantiles, jointly, of resamples of `size` values; their share is one number."""
     wanted = [quantile * (size - 1) for quantile in quantiles]
     ranks = sorted({rank for want in wanted for rank in (int(want), min(int(want) + 1, size - 1))})
-    places: dict[int, npt.NDArray[np.int64]] = {}
+    positions: dict[int, npt.NDArray[np.int64]] = {}
     above = size
     position = np.ones(resamples)
     for rank in reversed(ranks):  # from the largest down: each is a share of the one above it
         position = position * rng.beta(rank + 1, above - rank, resamples)
-        places[rank], above = _position(position, size), rank
+        positions[rank], above = _position(position, size), rank
     return tuple(
-        DrawnRanks(places[int(want)], places[min(int(want) + 1, size - 1)], np.asarray(want % 1))
+        DrawnRanks(positions[int(want)], positions[min(int(want) + 1, size - 1)], np.asarray(want % 1))
         for want in wanted
     )
 

@@ -114,8 +114,8 @@ def judge_page(
     }
 
     def of_all(attribute: str, who: Members) -> list[GroupFacts]:
-        found = [one.facts(attribute, "", who, options) for one in measured]
-        return with_failing(found, structures[0], options)
+        group_facts = [one.facts(attribute, "", who, options) for one in measured]
+        return with_failing(group_facts, structures[0], options)
 
     everyone = of_all("", np.ones(len(values), dtype=bool))
     known = [fact for grouping in groupings for fact in of_all(grouping.name, grouping.ids >= 0)]
@@ -178,8 +178,8 @@ def _draft(
     judged = [group[0].judged for group in facts[grouping.name]]
     for first, second in pairs_to_compare(grouping, judged):
         name = ALL_OTHERS if first is None else grouping.group_names[first]
-        who = members(grouping, first, second)
-        sizes = [[int((~np.isnan(one.scores[group])).sum()) for group in who] for one in measured]
+        groups_of_pair = members(grouping, first, second)
+        sizes = [[int((~np.isnan(one.scores[group])).sum()) for group in groups_of_pair] for one in measured]
         comparison = Comparison(
             grouping.name, name, grouping.group_names[second], sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED
         )
@@ -188,7 +188,7 @@ def _draft(
             if min(sizes[0]) < options.min_size:
                 continue
             enough = min(size) >= options.min_size
-            scored = [group & ~np.isnan(one.scores) for group in who]
+            scored = [group & ~np.isnan(one.scores) for group in groups_of_pair]
             within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
             for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
                 row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
@@ -199,7 +199,7 @@ def _draft(
                     plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
                     alike = None if within is None else replace(row, strata=within)
                     lines.append(make_line(plain, alike, grouping.ids, worse))
-        drafts.append(_Draft(comparison, grouping, who, lines))
+        drafts.append(_Draft(comparison, grouping, groups_of_pair, lines))
     return drafts
 
 
@@ -216,17 +216,17 @@ def _judge(
     if not draft.lines:
         return comparison
     findings = [level.finding(line) for line in draft.lines]
-    own = [
+    pair_facts = [
         fact
         for group in facts[comparison.attribute]
         for fact in group
         if fact.group in (comparison.first, comparison.second)
     ]
-    failing = tuple(fact for fact in own if fact.fails)
+    failing = tuple(fact for fact in pair_facts if fact.fails)
     first, second = draft.members
     pair = (comparison.first, first), (comparison.second, second)
     reasons = [outside_margin(finding, options) for finding in findings if not finding.inside]
-    reasons += below_floor(own)
+    reasons += below_floor(pair_facts)
     reasons += missing_scores(comparison.attribute, pair, measured, options)
     if not any(one.kind is ReasonKind.MISSING_SCORES for one in reasons):
         reasons += lost_cases(draft.grouping, comparison.first, comparison.second, options)

@@ -139,14 +139,14 @@ def page_level(
     for adjusted in (False, True):
         rows = [line.row for line in tested if line.row is not None and line.finding.adjusted == adjusted]
         if rows:
-            found = smallest_p_values(
+            of_rows = smallest_p_values(
                 rows,
                 [grouping.ids for grouping in groupings],
                 permutations=deals,
                 seed=(options.seed, int(adjusted)),
                 blocks=blocks if adjusted else None,
             )
-            np.minimum(smallest, found, out=smallest)
+            np.minimum(smallest, of_rows, out=smallest)
     observed = [line.test.decisive_p / line.row.weight for line in tested if line.test and line.row]
     smallest = np.append(smallest, min(observed, default=np.inf))
     return PageLevel(smallest, local_level(smallest, options.alpha), options.alpha)

@@ -111,8 +111,8 @@ def difference_level(
     for _ in range(30):
         middle = (low + high) / 2
         level = float(1 - 2 * ndtr(-middle))
-        found = difference_of(*(pooled_share_limits(strata, weights, level) for strata in (first, second)))
-        low, high = (middle, high) if found.low > 0 or found.high < 0 else (low, middle)
+        limits = difference_of(*(pooled_share_limits(strata, weights, level) for strata in (first, second)))
+        low, high = (middle, high) if limits.low > 0 or limits.high < 0 else (low, middle)
     return float(2 * ndtr(-low))
 
 

@@ -85,7 +85,7 @@ def smallest_p_values(
     matrix = columns.matrix(len(ids[0]))
     attributes = sorted({row.attribute for row in rows})
     cells, label = _packed({number: ids[number] for number in attributes})
-    found = []
+    chunks = []
     tables: dict[_Test, list[npt.NDArray[np.int32]]] = {test: [] for test in tests if test.exact}
     for deals in _deal(cells, permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
@@ -96,8 +96,8 @@ def smallest_p_values(
                     tables[test].append(test.tables(dealt))
                 else:
                     np.minimum(smallest, test.p_values(dealt) / test.row.weight, out=smallest)
-        found.append(smallest)
-    smallest = np.concatenate(found)
+        chunks.append(smallest)
+    smallest = np.concatenate(chunks)
     # Exact tests of all deals at once: a large cohort has few deals in a chunk, and many equal tables in all.
     for test, parts in tables.items():
         p = fisher_many(*np.concatenate(parts, axis=1).astype(np.float64))
@@ -115,17 +115,17 @@ def _by_content(
         within[block] = number
     # By size first: whichever of two models is the baseline, the same is drawn for the same subjects.
     order = content_order([*map(np.abs, values.values()), *values.values(), *ids, within])
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
+    position = np.empty_like(order)
+    position[order] = np.arange(order.size)
     # What rows have in common they have in common still.
     values = {key: one[order] for key, one in values.items()}
-    strata = {id(one): np.sort(place[one]) for row in rows for one in row.strata}
-    found = [
+    strata = {id(one): np.sort(position[one]) for row in rows for one in row.strata}
+    sorted_rows = [
         replace(row, values=values[id(row.values)], strata=tuple(strata[id(one)] for one in row.strata))
         for row in rows
     ]
-    moved = None if blocks is None else sorted((np.sort(place[block]) for block in blocks), key=_first)
-    return found, [one[order] for one in ids], moved
+    moved = None if blocks is None else sorted((np.sort(position[block]) for block in blocks), key=_first)
+    return sorted_rows, [one[order] for one in ids], moved
 
 
 def _first(block: Integers) -> int:
@@ -189,12 +189,12 @@ def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], 
     many attributes that they have no room there, the number of the row.
     """
     fields, width = {}, 0
-    for number, own in ids.items():
-        bits = int(own.max(initial=0) + 1).bit_length()
+    for number, codes in ids.items():
+        bits = int(codes.max(initial=0) + 1).bit_length()
         fields[number] = width, (1 << bits) - 1
         width += bits
     if width > _BITS:
-        labels = {number: own.astype(np.int16) for number, own in ids.items()}
+        labels = {number: codes.astype(np.int16) for number, codes in ids.items()}
         size = len(next(iter(ids.values())))
         return np.arange(size, dtype=np.int32), lambda number, deals: labels[number][deals]
 
@@ -202,7 +202,7 @@ def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], 
         shift, mask = fields[number]
         return ((deals >> shift) & mask).astype(np.int16) - np.int16(1)
 
-    packed = sum((own + 1) << fields[number][0] for number, own in ids.items())
+    packed = sum((codes + 1) << fields[number][0] for number, codes in ids.items())
     return np.asarray(packed, dtype=np.int16 if width < 16 else np.int32 if width < 32 else np.int64), label
 
 
@@ -253,14 +253,14 @@ class _Test:
         if self.row.changes:
             return self._of_changes(dealt)
         first, second = self.row.first, self.row.second
-        found = []
-        for cell, places in zip(self._cells, self._places, strict=True):
+        strata = []
+        for cell, columns in zip(self._cells, self._places, strict=True):
             if cell.many and dealt.large(first, second):
-                sums = [dealt.sums(who, second)[:, places] for who in (first, second)]
-                found.append(rank_placements(cell, *sums))
+                sums = [dealt.sums(who, second)[:, columns] for who in (first, second)]
+                strata.append(rank_placements(cell, *sums))
             else:
-                found.append(placements(dealt, cell, first, second))
-        return decisive_p(found)
+                strata.append(placements(dealt, cell, first, second))
+        return decisive_p(strata)
 
     def _counted(self, dealt: Dealt) -> tuple[Floats, Floats, Floats, Floats]:
         """Return both sizes, the marked of the first group and of both, in each stratum, (deals, strata)."""
@@ -299,12 +299,12 @@ def _stratified(count: Floats, margins: Floats) -> Floats:
         variance = (n * m * both * (total - both) / (total**2 * (total - 1))).sum(1)
         z = np.maximum(np.abs(count - mean) - 0.5, 0.0) / np.sqrt(np.maximum(variance, 1e-12))
         return np.asarray(2 * ndtr(-z))
-    found = np.empty(len(count))
+    p_values = np.empty(len(count))
     for number, table in enumerate(tables):
         here = back.ravel() == number
         least, p = _stratified_table(tuple(map(tuple, table.reshape(-1, 3).tolist())))
-        found[here] = p[count[here].round().astype(np.int64) - least]
-    return found
+        p_values[here] = p[count[here].round().astype(np.int64) - least]
+    return p_values
 
 
 class _Columns:

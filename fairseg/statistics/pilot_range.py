@@ -68,10 +68,10 @@ def pilot_limits(
         floor = (0.5 / (plan.n_first * plan.n_second)) ** 2
         return effect / float(np.sqrt(max(sum(terms), floor)))
 
-    drawn = [
+    statistics = [
         statistic(pools.of_others(*(_again(pool, rng) for pool in pools.pools))) for _ in range(_RESAMPLES)
     ]
-    factors = statistic(pools) / np.maximum(drawn, 1e-9)
+    factors = statistic(pools) / np.maximum(statistics, 1e-9)
     low, high = np.quantile(factors, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     at_bound = max(
         float((pool >= bounds[1]).mean())
@@ -81,7 +81,7 @@ def pilot_limits(
 
 
 def _again(pool: Floats, rng: np.random.Generator) -> Floats:
-    drawn = np.sort(rng.choice(pool, pool.size))
+    resample = np.sort(rng.choice(pool, pool.size))
     if pool.size <= _MOST_SCORES:
-        return drawn
-    return np.asarray(np.quantile(drawn, (np.arange(_MOST_SCORES) + 0.5) / _MOST_SCORES))
+        return resample
+    return np.asarray(np.quantile(resample, (np.arange(_MOST_SCORES) + 0.5) / _MOST_SCORES))

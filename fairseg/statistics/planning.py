@@ -376,7 +376,7 @@ def detectable_failures(
     _check(power=power, alpha=alpha)
     if not 0 <= share < 1:
         raise ValueError(f"share must be at least 0 and below 1, got {share}")
-    found = []
+    plans = []
     for direction in DIRECTIONS:
 
         def reached(difference: float, direction: Direction = direction) -> float:
@@ -386,8 +386,8 @@ def detectable_failures(
         enough = reached(most) >= power
         difference = _smallest(reached, power, 0.0, most) if enough else np.nan
         shown = reached(difference if enough else most)
-        found.append(SampleSizes("failures", direction, difference, n_first, n_second, shown, alpha))
-    return found[0], found[1]
+        plans.append(SampleSizes("failures", direction, difference, n_first, n_second, shown, alpha))
+    return plans[0], plans[1]
 
 
 def _shares(share: float, difference: float, direction: Direction) -> tuple[float, float]:
@@ -416,14 +416,16 @@ def _probit_step(
     """Correct an argument by simulated powers at it and a little beyond, straight on the probit scale."""
     from scipy.special import ndtri  # noqa: PLC0415
 
-    aim, found = float(ndtri(power)), start
+    aim, argument = float(ndtri(power)), start
     for _ in range(runs):
-        near, far = (float(ndtri(np.clip(power_at(found * by), 0.002, 0.998))) for by in (1.0, 1.0 + spread))
+        near, far = (
+            float(ndtri(np.clip(power_at(argument * by), 0.002, 0.998))) for by in (1.0, 1.0 + spread)
+        )
         slope = max((far - near) / spread, 0.5)
-        found *= 1 + float(np.clip((aim - near) / slope, -0.35, 0.6))
+        argument *= 1 + float(np.clip((aim - near) / slope, -0.35, 0.6))
         if abs(aim - near) < 0.05:
             break
-    return found
+    return argument
 
 
 def _check(ratio: float = 1.0, **numbers: float) -> None:

@@ -127,9 +127,9 @@ class Pools:
         better, worse = self.shifted(shift, direction)
         n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
         cohorts = int(np.clip(_MOST // (n_better + n_worse), 200, _SIMULATIONS))
-        rng, shown, left = np.random.default_rng(seed), 0, cohorts
-        while left:
-            batch = min(left, max(1, 1_000_000 // (n_better + n_worse)))
+        rng, shown, remaining = np.random.default_rng(seed), 0, cohorts
+        while remaining:
+            batch = min(remaining, max(1, 1_000_000 // (n_better + n_worse)))
             x = better[rng.integers(0, better.size, (batch, n_better))]
             y = worse[rng.integers(0, worse.size, (batch, n_worse))]
             ranks = mid_ranks(np.concatenate([x, y], axis=1))
@@ -139,7 +139,7 @@ class Pools:
             sizes = (np.full(batch, float(size)) for size in (n_better, n_worse))
             p = pooled_p([Placements(effect, *variances, *sizes)])
             shown += int(((effect > 0.5) & (p <= alpha)).sum())
-            left -= batch
+            remaining -= batch
         return shown / cohorts
 
 
@@ -165,8 +165,8 @@ def _step(scores: Floats) -> float:
 
 def _spread(pool: Floats, step: float) -> Floats:
     """Return a sorted pool whose equal scores are spread evenly over a step around them."""
-    _, places, counts = np.unique(pool.round(9), return_index=True, return_counts=True)
-    among = np.arange(pool.size) - np.repeat(places, counts)
+    _, starts, counts = np.unique(pool.round(9), return_index=True, return_counts=True)
+    among = np.arange(pool.size) - np.repeat(starts, counts)
     return np.asarray(pool + step * ((among + 0.5) / np.repeat(counts, counts) - 0.5))
 
 

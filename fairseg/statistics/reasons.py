@@ -54,7 +54,7 @@ def missing_scores(
     the number of pairs that share the level.
     """
     level = options.alpha / len(measured) / of
-    found = []
+    reasons = []
     for one in measured:
         lacking = np.isnan(one.scores)
         counts = [(int(lacking[who].sum()), int(who.sum())) for _, who in pair]
@@ -62,8 +62,8 @@ def missing_scores(
             facts = [one.facts(attribute, name, who, options) for name, who in pair]
             facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
             reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
-            found.append(reason)
-    return found
+            reasons.append(reason)
+    return reasons
 
 
 def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOptions) -> list[Reason]:
@@ -103,7 +103,7 @@ def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeO
     15 of 100 more in one group are poor, but do not fail, hardly any subject is near the typical difference,
     and none of them need be among the hardest tenth.
     """
-    found = []
+    reasons = []
     for one in measured:
         working = [part[part >= options.failure_threshold] for part in (one.scores[who] for _, who in pair)]
         if min(part.size for part in working) < options.min_size:
@@ -114,8 +114,8 @@ def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeO
         worse = int(ahead.estimate > 0)
         names = pair[worse][0], pair[1 - worse][0]
         difference = ahead if worse else ahead.negated()
-        found.append(Reason(ReasonKind.MEANS, one.name, names[0], against=names[1], difference=difference))
-    return found
+        reasons.append(Reason(ReasonKind.MEANS, one.name, names[0], against=names[1], difference=difference))
+    return reasons
 
 
 def severity(
@@ -128,7 +128,7 @@ def severity(
     which so few green verdicts cost.
     """
     level = options.alpha / 5 / len(measured) / of
-    found = []
+    severe = []
     for one in measured:
         parts = [part[~np.isnan(part)] for part in (one.scores[who] for _, who in pair)]
         if min(part.size for part in parts) < options.min_size:
@@ -147,8 +147,8 @@ def severity(
         p, worse = min(tests)
         if p <= level:
             names = pair[worse][0], pair[1 - worse][0]
-            found.append(Reason(ReasonKind.SEVERITY, one.name, names[0], Endpoint.HARDEST, against=names[1]))
-    return found
+            severe.append(Reason(ReasonKind.SEVERITY, one.name, names[0], Endpoint.HARDEST, against=names[1]))
+    return severe
 
 
 def one_stratum(
@@ -165,9 +165,9 @@ def one_stratum(
         if line.row is not None and line.finding.adjusted
         for stratum in line.row.strata
     ]
-    found: dict[str, Reason] = {}
+    reasons: dict[str, Reason] = {}
     for finding, stratum, test in sorted(strata, key=lambda one: one[2].decisive_p):
-        if test.decisive_p > options.alpha / len(strata) or finding.structure in found:
+        if test.decisive_p > options.alpha / len(strata) or finding.structure in reasons:
             continue
         estimate = test.limits(options.alpha)[0].estimate
         if abs(estimate) <= finding.margin:
@@ -182,10 +182,10 @@ def one_stratum(
             for code in codes
         )
         worse = finding.first if (estimate < 0) == (finding.endpoint is Endpoint.TYPICAL) else finding.second
-        found[finding.structure] = Reason(
+        reasons[finding.structure] = Reason(
             ReasonKind.ONE_STRATUM, finding.structure, worse, finding.endpoint, True, facts
         )
-    return list(found.values())
+    return list(reasons.values())
 
 
 def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptions) -> tuple[Reason, ...]:
@@ -206,15 +206,15 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     def otherwise(who: Members) -> bool:
         return bool(large) and mann_whitney_u(overall.scores[who], judged) <= level
 
-    found = [
+    reasons = [
         Reason(ReasonKind.SMALL_GROUP, overall.name, everyone[code].group, facts=(everyone[code],))
         for code in small
         if _badly(everyone[code], options) or otherwise(grouping.ids == code)
     ]
     together = np.isin(grouping.ids, small)
-    if len(small) > 1 and not found and otherwise(together):
+    if len(small) > 1 and not reasons and otherwise(together):
         fact = overall.facts(grouping.name, "", together, options)
-        found.append(Reason(ReasonKind.SMALL_GROUP, overall.name, facts=(fact,)))
+        reasons.append(Reason(ReasonKind.SMALL_GROUP, overall.name, facts=(fact,)))
     # Whom no comparison counts may be those whose scores were lost.
     known = grouping.ids >= 0
     aside = [
@@ -224,18 +224,18 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     ]
     for name, who, others in (*aside, (UNKNOWN, ~known, known)):
         pair = (ALL_OTHERS, others), (name, who)
-        found += [
+        reasons += [
             reason
             for reason in missing_scores(grouping.name, pair, [overall], options, of=len(aside) + 1)
             if reason.group == name
         ]
     for name in (*(name for name, _, _ in aside), UNKNOWN):
-        if name not in {one.group for one in found}:
-            found += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
+        if name not in {one.group for one in reasons}:
+            reasons += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
     unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
     if unknown.judged and _badly(unknown, options):
-        found.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))
-    return tuple(found)
+        reasons.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))
+    return tuple(reasons)
 
 
 def _badly(fact: GroupFacts, options: JudgeOptions) -> bool:

@@ -55,10 +55,10 @@ class RowTest:
     def limits(self, *alphas: float) -> list[Interval]:
         """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
         source = self._source()
-        found = [(alpha, source.limits(1.0 - max(alpha, LEAST_LEVEL))) for alpha in alphas]
+        intervals = [(alpha, source.limits(1.0 - max(alpha, LEAST_LEVEL))) for alpha in alphas]
         return [
             Interval(one.estimate, min(one.low, 0.0), max(one.high, 0.0)) if self.decisive_p > alpha else one
-            for alpha, one in found
+            for alpha, one in intervals
         ]
 
     def times(self, margin: float, alpha: float) -> float:
@@ -102,9 +102,9 @@ def usable_strata(
     """
     counts = np.array([[int(group[block].sum()) for group in groups] for block in blocks]).reshape(-1, 2)
     used = np.flatnonzero(counts.min(axis=1) >= _LEAST_IN_STRATUM).tolist()
-    left, sizes = counts[used].sum(axis=0), [int(group.sum()) for group in groups]
+    remaining, sizes = counts[used].sum(axis=0), [int(group.sum()) for group in groups]
     smaller = int(np.argmin(sizes))
-    if left.min() < min_size or left[smaller] < _LEAST_IN_STRATA * sizes[smaller]:
+    if remaining.min() < min_size or remaining[smaller] < _LEAST_IN_STRATA * sizes[smaller]:
         return None
     return tuple(blocks[number] for number in used)
 

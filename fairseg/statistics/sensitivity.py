@@ -84,7 +84,7 @@ def judge_variants(
         ValueError: a variant's scores are not as `judge_page` wants them.
     """
     names = {grouping.name for grouping in groupings}
-    found = []
+    verdicts = []
     for variant in variants:
         scores = np.asarray(variant.scores, dtype=np.float64)
         rows = np.ones(len(scores), dtype=bool) if variant.rows is None else variant.rows
@@ -100,10 +100,10 @@ def judge_variants(
         for base in (one for one in page.comparisons if one.attribute in names):
             again = there.get((base.attribute, base.first, base.second))
             if again is None or not again.findings:
-                found.append(_verdict(variant.name, base, Verdict.NOT_JUDGED, np.nan))
+                verdicts.append(_verdict(variant.name, base, Verdict.NOT_JUDGED, np.nan))
             else:
-                found.append(_verdict(variant.name, base, again.verdict, again.findings[0].estimate))
-    return tuple(found)
+                verdicts.append(_verdict(variant.name, base, again.verdict, again.findings[0].estimate))
+    return tuple(verdicts)
 
 
 def judge_centres(page: PageJudgement, overall: Floats, grouping: Grouping) -> tuple[VariantVerdict, ...]:
@@ -119,19 +119,19 @@ def judge_centres(page: PageJudgement, overall: Floats, grouping: Grouping) -> t
     """
     values = np.asarray(overall, dtype=np.float64)
     numbers = {ALL_OTHERS: None, **{name: code for code, name in enumerate(grouping.group_names)}}
-    found = []
+    verdicts = []
     for name, limits in _CENTRES.items():
         for base in (one for one in page.comparisons if one.attribute == grouping.name):
             if not base.findings:
-                found.append(_verdict(name, base, Verdict.NOT_JUDGED, np.nan))
+                verdicts.append(_verdict(name, base, Verdict.NOT_JUDGED, np.nan))
                 continue
-            who = members(grouping, numbers[base.first], grouping.group_names.index(base.second))
-            parts = [np.sort(values[group & ~np.isnan(values)]) for group in who]
+            groups = members(grouping, numbers[base.first], grouping.group_names.index(base.second))
+            parts = [np.sort(values[group & ~np.isnan(values)]) for group in groups]
             row = base.findings[0]
             at_level, inner = (limits(parts, level) for level in (row.level, 1 - 2 * page.options.alpha))
             verdict = _with_other_centre(base, row, at_level, inner)
-            found.append(_verdict(name, base, verdict, at_level.estimate))
-    return tuple(found)
+            verdicts.append(_verdict(name, base, verdict, at_level.estimate))
+    return tuple(verdicts)
 
 
 def _with_other_centre(base: Comparison, row: Finding, at_level: Interval, inner: Interval) -> Verdict:
@@ -186,8 +186,8 @@ def influential_rows(overall: npt.ArrayLike, grouping: Grouping) -> tuple[tuple[
     values = np.asarray(overall, dtype=np.float64)
     scored = ~np.isnan(values)
     groups = (np.flatnonzero((grouping.ids == code) & scored) for code in range(len(grouping.group_names)))
-    there = [own for own in groups if own.size]
-    worst, best = (tuple(int(own[at(values[own])]) for own in there) for at in (np.argmin, np.argmax))
+    there = [group for group in groups if group.size]
+    worst, best = (tuple(int(group[at(values[group])]) for group in there) for at in (np.argmin, np.argmax))
     return worst, best
 
 

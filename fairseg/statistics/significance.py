@@ -176,8 +176,8 @@ def permutation_test(
     while done < permutations:
         number = min(permutations - done, max(1, _CHUNK // pooled.size))
         dealt = rng.permuted(np.broadcast_to(pooled, (number, pooled.size)), axis=1)
-        drawn = np.stack([np.median(part, axis=1) for part in np.split(dealt, cuts, axis=1)])
-        gaps = np.ptp(drawn, axis=0) if home is None else np.abs(drawn - drawn[home]).max(axis=0)
+        medians = np.stack([np.median(part, axis=1) for part in np.split(dealt, cuts, axis=1)])
+        gaps = np.ptp(medians, axis=0) if home is None else np.abs(medians - medians[home]).max(axis=0)
         reached += int((gaps >= observed - 1e-12).sum())
         done += number
     return (1 + reached) / (1 + permutations)
@@ -189,12 +189,12 @@ def holm(p_values: Vector) -> Floats:
     >>> holm([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.06,  nan, 0.06])
     """
-    given = as_values(p_values, "p_values")
-    known = np.flatnonzero(~np.isnan(given))
-    ordered = known[np.argsort(given[known], kind="stable")]
-    corrected = np.full(given.shape, np.nan)
+    p = as_values(p_values, "p_values")
+    known = np.flatnonzero(~np.isnan(p))
+    ordered = known[np.argsort(p[known], kind="stable")]
+    corrected = np.full(p.shape, np.nan)
     # The smallest counts for all, the next for all but one, and so on; none falls below the one before.
-    raised = given[ordered] * np.arange(ordered.size, 0, -1)
+    raised = p[ordered] * np.arange(ordered.size, 0, -1)
     corrected[ordered] = np.minimum(1.0, np.maximum.accumulate(raised))
     return corrected
 

@@ -155,8 +155,8 @@ def newcombe(
     _check_counts(count_first, total_first)
     _check_counts(count_second, total_second)
     counts = np.array([count_first]), np.array([count_second])
-    found = newcombe_at(*counts, total_first, total_second, float(ndtri(0.5 + level / 2)))
-    return Interval(*(float(value[0]) for value in found))
+    limits = newcombe_at(*counts, total_first, total_second, float(ndtri(0.5 + level / 2)))
+    return Interval(*(float(value[0]) for value in limits))
 
 
 def fisher_exact(count_first: int, total_first: int, count_second: int, total_second: int) -> float:
@@ -184,11 +184,11 @@ def share_p_values(total_first: int, total_second: int, marked: int) -> Floats:
     exact = _fisher(total_first, total_second, marked)
     first = np.arange(marked + 1)
     possible = np.flatnonzero(~np.isnan(exact))
-    found = exact.copy()
+    larger = exact.copy()
     newcombe_p = newcombe_level(first[possible], marked - first[possible], total_first, total_second)
-    found[possible] = np.maximum(exact[possible], newcombe_p)
-    found.setflags(write=False)
-    return found
+    larger[possible] = np.maximum(exact[possible], newcombe_p)
+    larger.setflags(write=False)
+    return larger
 
 
 def newcombe_level(
@@ -223,19 +223,19 @@ def times_to_settle_shares(
 
     counts = np.array([first, second, total_first, total_second], dtype=np.float64)
     z = float(ndtri(1 - alpha))
-    apart = abs(first / total_first - second / total_second) - margin
+    excess = abs(first / total_first - second / total_second) - margin
 
     def settled(step: Integers) -> npt.NDArray[np.bool_]:
         one, two, n, m = counts.reshape(4, 1, 1) * 2.0 ** (step * (_MOST_DOUBLINGS / _STEPS))
         _, low, high = newcombe_at(one, two, n, m, z)
-        if apart < 0:
+        if excess < 0:
             return np.asarray((-margin <= low) & (high <= margin))
         return np.asarray((low > margin) | (high < -margin))
 
     at_once, at_last = settled(np.array([[0, _STEPS]]))[0]
     if at_once:
         return 1.0
-    if abs(apart) < EQUAL or not at_last:
+    if abs(excess) < EQUAL or not at_last:
         return float("inf")
     step = first_positions(settled, [1], [_STEPS])[0]
     return float(2.0 ** (step * (_MOST_DOUBLINGS / _STEPS)))
@@ -276,10 +276,10 @@ def no_likelier(chances: Floats) -> Floats:
 @lru_cache(maxsize=4096)
 def _fisher(total_first: int, total_second: int, marked: int) -> Floats:
     least, chances = hypergeometric(total_first, total_second, marked)
-    found = np.full(marked + 1, np.nan)
-    found[least : least + chances.size] = no_likelier(chances)
-    found.setflags(write=False)
-    return found
+    p_values = np.full(marked + 1, np.nan)
+    p_values[least : least + chances.size] = no_likelier(chances)
+    p_values.setflags(write=False)
+    return p_values
 
 
 def newcombe_at(

@@ -109,8 +109,8 @@ class StratifiedShares:
         """Return the difference with Newcombe's limits for samples of the strata's effective size."""
         from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
 
-        found = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
-        return Interval(self.estimate, float(found[1][0]), float(found[2][0]))
+        limits = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
+        return Interval(self.estimate, float(limits[1][0]), float(limits[2][0]))
 
     def times_to_settle(self, margin: float, alpha: float) -> float:
         """Return how many times as many subjects like these would settle whether it is within a margin."""
