@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fairseg
+from fairseg.datasets.example import write_example
 from fairseg.deprecation import MODULES
 
 PACKAGE = Path(fairseg.__file__).parent
@@ -113,9 +114,10 @@ def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tupl
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.slow
+SLOW_TO_IMPORT = ("scipy.stats", "scipy.optimize", "scipy.signal", "statsmodels")
+
+
 def test_an_audit_and_a_comparison_of_scores_need_scipys_special_functions_alone(tmp_path: Path) -> None:
-    absent = "scipy.stats", "scipy.optimize", "scipy.signal", "statsmodels"
     code = f"""
 import sys
 import numpy as np, pandas as pd
@@ -129,10 +131,24 @@ scores.loc[:3, "dice"] = 0.0
 fairseg.audit(scores, by="sex", also=["site"], adjust=["site", "age"]).save({str(tmp_path)!r} + "/audit")
 better = scores.assign(dice=scores["dice"] ** 0.8)
 fairseg.compare({{"old": scores, "new": better}}, by="sex").save({str(tmp_path)!r} + "/both")
-print([name for name in {absent!r} if name in sys.modules])
+print([name for name in {SLOW_TO_IMPORT!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_command_that_audits_masks_imports_nothing_slow(tmp_path: Path) -> None:
+    write_example(tmp_path / "demo")
+    code = f"""
+import sys
+from fairseg.cli import main
+arguments = "audit predictions references --groups groups.csv --by sex --min-size 5 --out report"
+assert main(arguments.split()) == 0
+print([name for name in {SLOW_TO_IMPORT!r} if name in sys.modules])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path / "demo", capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
 
 
 def test_nothing_travels_in_the_attrs_of_a_table() -> None:

@@ -17,6 +17,7 @@ from fairseg.metrics.masks import check_pair
 from fairseg.report.charts.svg import px, tag
 from fairseg.report.escape import plain
 from fairseg.report.palette import STRUCTURES
+from fairseg.report.polygons import simplified
 from fairseg.scoring.labels import LabelMap
 
 _SIDE = 320.0  # units of the longer side of the drawing
@@ -137,10 +138,10 @@ def _color(structure: int) -> str:
 
 def _outline(mask: npt.NDArray[np.bool_], step: tuple[float, float]) -> str:
     """Return the contours of a mask as a path; a pixel covers its whole square."""
-    from skimage.measure import approximate_polygon, find_contours  # noqa: PLC0415
+    from skimage.measure import find_contours  # noqa: PLC0415  (slow to import)
 
     lines = []
     for contour in find_contours(np.pad(mask, 1).astype(np.float64), 0.5):  # type: ignore[no-untyped-call]
-        points = (approximate_polygon(contour, 0.2) - 0.5) * step  # type: ignore[no-untyped-call]
+        points = (simplified(contour, 0.2) - 0.5) * step
         lines.append("M" + "L".join(f"{px(x)} {px(y)}" for y, x in points[:-1]) + "z")
     return "".join(lines)
