@@ -180,8 +180,8 @@ class Placements(NamedTuple):
 def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> list[Placements]:
     """Return the effect of the first group over the second, exactly, from the smaller group's places.
 
-    Where equal scores do not come from rounding, also with these counted for the second, and for the first,
-    as they are by shifts next to 0.
+    Where equal scores do not come from rounding, two more effects follow: with equal scores counted for the
+    second group, and for the first, as shifts next to 0 count them.
     """
     swapped = dealt.size(first, second) >= dealt.size(second, second)  # a reference is counted once
     small, large = (second, first) if swapped else (first, second)
@@ -253,8 +253,8 @@ def rank_placements(cell: SortedScores, first: Floats, second: Floats) -> list[P
 def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
     """Return the two-sided p-value that decides what is shown, (deals,), as `LocationShift.p` of one stratum.
 
-    That of the effect, or, if it is larger, of the shifts next to 0 in the direction of the effect. So rows
-    in which most scores are equal cost the page no more than they could ever show.
+    It is the larger of the p-value of the effect and that of the shifts next to 0 in the direction of the
+    effect. So rows in which most scores are equal cost the page no more than they could ever show.
     """
     from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
@@ -302,9 +302,9 @@ def _pooled_test(strata: Sequence[Placements]) -> tuple[Floats, Floats]:
 
 
 def allocation_factor(n: Floats, m: Floats) -> Floats:
-    """Return by how much a stratum's weight n m / (n + m) varies where subjects fall into strata by chance.
+    """Return how much a stratum's weight n m / (n + m) varies where subjects fall into strata by chance.
 
-    That is its variance over the weight itself, where n and m are counts of Poisson, by the delta method:
+    This is the variance over the weight itself, with n and m Poisson counts, by the delta method:
     (n**3 + m**3) / (n + m)**3.
     """
     return np.asarray(1.0 - 3.0 * n * m / (n + m) ** 2)

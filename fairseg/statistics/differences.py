@@ -67,8 +67,8 @@ def differences(
         draws: of the medians; its level is that all limits hold.
         scale: applied to medians before they are subtracted.
 
-    Of more than 1,770 pairs (60 groups) the limits are what those of the groups' medians allow that hold for
-    all groups together (Sidak): wider, and linear in the groups.
+    For more than 1,770 pairs (60 groups) the limits follow from those of the groups' medians, which hold for
+    all groups together (Sidak): they are wider, and their cost is linear in the groups.
 
     Limits are NaN for a pair with a group of one value; with "binomial" for all if the groups are so small
     that no limits can hold together (see `enclosed`).

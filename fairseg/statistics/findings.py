@@ -318,7 +318,7 @@ class PageJudgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the primary hypothesis."""
+        """The verdict of the primary hypothesis."""
         return self.verdicts[self.primary]
 
     @property

@@ -292,7 +292,7 @@ class PairGains:
     def telling(self) -> GainRow | None:
         """The row to speak of: one that carries the verdict, or else the least certain one.
 
-        Where most subjects hardly changed, the typical gain is shown and yet is nothing to speak of.
+        A typical gain may be shown and yet be too small to speak of, if most subjects hardly changed.
         """
         if self.decided_by:
             large = (row for row in self.decided_by if abs(row.gain.estimate) >= row.margin / 2)

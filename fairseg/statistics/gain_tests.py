@@ -145,7 +145,8 @@ class Cohort:
 class Corrected(NamedTuple):
     """P-values, adjusted ones and local levels of rows, NaN and 0 where not judged.
 
-    Of each pair, structure and endpoint, first among all subjects, then within strata, (P, S, E, 2).
+    There is one for each pair, structure and endpoint, first among all subjects, then within strata,
+    (P, S, E, 2).
     """
 
     p: Floats

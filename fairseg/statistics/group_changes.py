@@ -111,9 +111,9 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
 def _centre(gains: Floats, level: float, margin: float) -> Interval:
     """Return the centre of the gains, with limits.
 
-    Where hardly any subject is near the centre, as where half gained and half lost, it tells nothing of a
-    typical subject: limits that hold 0 then reach as far as those of the median. So they do where mean and
-    median both have the other sign, since nothing was gained or lost on balance then.
+    If hardly any subject is near the centre, as when half gained and half lost, it says nothing of a typical
+    subject: limits that hold 0 then reach as far as those of the median. They do so too if mean and median
+    both have the other sign, since nothing was gained or lost on balance.
     """
     centre = signed_rank_limits(gains, level)
     if not gains.size:
@@ -169,7 +169,8 @@ def _of_other_cases(raw: Floats, both: Floats) -> npt.NDArray[np.bool_]:
 def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
     """Return where the second model is shown to fail, and where the baseline is.
 
-    As on a page of that model alone: over all groups and structures together, and over those of everyone.
+    Both are judged as on a page of that model alone: over all groups and structures together, and over those
+    of everyone.
     """
     options, results = cohort.options, []
     for baseline, scores in ((False, cohort.raw_after[model]), (True, cohort.raw_before)):

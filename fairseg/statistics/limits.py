@@ -39,7 +39,7 @@ class Interval(NamedTuple):
     def positive(self) -> "Interval":
         """Return the interval, or that of the negative, whichever has an estimate above 0.
 
-        Of an estimate of 0 that which lies above 0 for the most part.
+        For an estimate of 0 it is the one that lies above 0 for the most part.
 
         >>> Interval(-0.03, -0.05, 0.01).positive(), Interval(0.0, -0.05, -0.01).positive()
         (Interval(estimate=0.03, low=-0.01, high=0.05), Interval(estimate=-0.0, low=0.01, high=0.05))

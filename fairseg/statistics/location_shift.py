@@ -104,7 +104,7 @@ class LocationShift(Shift):
     def p(self) -> float:  # type: ignore[override]
         """The two-sided p-value of no shift; limits exclude 0 exactly where it is 1 - level at most.
 
-        That of the test, or, if that is larger, of the shifts next to 0 in the direction of the effect.
+        It is the larger of the test's and that of the shifts next to 0 in the direction of the effect.
         """
         sign = 1 if self.test.effect > 0.5 else -1
         return max(self.test.p, one_directional(self.beside_zero(sign), sign))

@@ -26,7 +26,7 @@ _MOST_KEPT = 200_000  # places that are kept of one kind of draws
 
 
 class DrawnRanks(NamedTuple):
-    """Where in a sorted sample drawn medians lie, (R,): between two places, this far to the upper one."""
+    """Places of drawn medians in a sorted sample, (R,): two positions, and how far to the upper one."""
 
     lower: npt.NDArray[np.int64]
     upper: npt.NDArray[np.int64]

@@ -135,8 +135,8 @@ def _first(block: Integers) -> int:
 def local_level(smallest: Floats, alpha: float) -> float:
     """Return the level of a row of weight 1 at which the page keeps alpha; never above alpha.
 
-    As few permutations say only roughly how often chance shows so much, their standard error is added, here
-    and in `adjusted_p`: another seed seldom turns what is shown, and the page errs less often than alpha.
+    Few permutations say only roughly how often chance shows so much. So their standard error is added, here
+    and in `adjusted_p`: another seed seldom changes what is shown, and the page errs less often than alpha.
 
     >>> round(local_level(np.linspace(0.0001, 1.0, 10_000), 0.05), 3)  # a page of one row
     0.048
@@ -183,10 +183,10 @@ def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, F
 
 
 def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], npt.NDArray[np.int16]]]:
-    """Return what of a row is dealt, (N,), and how the group ids of an attribute are read from it.
+    """Return what is dealt of each row, (N,), and a function that reads an attribute's group ids from it.
 
-    That are the ids of all attributes in the bits of one integer, which costs one deal and no lookup; of so
-    many attributes that they have no room there, the number of the row.
+    The ids of all attributes are packed into the bits of one integer, which costs one deal and no lookup. If
+    there are too many attributes for that, the row's number is dealt.
     """
     fields, width = {}, 0
     for number, codes in ids.items():

@@ -119,7 +119,7 @@ class Pools:
     ) -> float:
         """Return the share of cohorts in which the test shows the shift in its direction.
 
-        Where both groups are large it is that of the formula.
+        If both groups are large, the formula gives it.
         """
         if min(n_first, n_second) >= _FORMULA:
             return self.formula_power(shift, n_first, n_second, direction, alpha)

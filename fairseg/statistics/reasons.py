@@ -99,9 +99,9 @@ def lost_cases(grouping: Grouping, first: str, second: str, options: JudgeOption
 def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions) -> list[Reason]:
     """Return a reason for each structure whose means are not shown to lie within the margin.
 
-    Of those for whom the model does not fail, whom the failures tell of: two one-sided tests (Welch). Where
-    15 of 100 more in one group are poor, but do not fail, hardly any subject is near the typical difference,
-    and none of them need be among the hardest tenth.
+    The means are those of subjects for whom the model does not fail, since failures are an endpoint of their
+    own; two one-sided tests compare them (Welch). If 15 of 100 more in one group are poor, but do not fail,
+    hardly any subject is near the typical difference, and none of them need be among the hardest tenth.
     """
     reasons = []
     for one in measured:
@@ -123,9 +123,9 @@ def severity(
 ) -> list[Reason]:
     """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
 
-    As many of both groups may be among the hardest tenth, or fail, and yet one group be missed and the other
-    only poor. Each structure of each of the `of` pairs that are looked at has its part of a fifth of alpha,
-    which so few green verdicts cost.
+    Equal shares of both groups may be among the hardest tenth, or fail, while one group is missed and the
+    other is only poor. The structures of the `of` pairs share a fifth of alpha, so that few green verdicts
+    are lost.
     """
     level = options.alpha / 5 / len(measured) / of
     severe = []

@@ -69,9 +69,9 @@ class Shift(ABC):
     def times_to_settle(self, margin: float, alpha: float) -> float:
         """Return how many times as many subjects like these would settle whether it is within a margin.
 
-        Of so many times the subjects the standard error is smaller by the root, and everything else as it is:
-        a margin is then settled where the test rejects it, which differs from how far it lies from the
-        estimate where scores are lumpy.
+        With so many times the subjects the standard error is smaller by the root, and everything else is the
+        same: a margin is settled once the test rejects it. Where scores are lumpy, this differs from how far
+        the margin lies from the estimate.
 
         Args:
             margin: above 0.

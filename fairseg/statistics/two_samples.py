@@ -212,9 +212,9 @@ def times_to_settle_shares(
 ) -> float:
     """Return how many times as many subjects would settle whether a difference of shares is within a margin.
 
-    Were the shares to stay: Newcombe's limits of so many times the counts, each one-sided at alpha, come to
-    lie within the margin, or beyond it where the difference is larger. They come nearer as the root of the
-    number of subjects, and those of a share of 0 or 1 as the number itself.
+    If the shares stay as they are, Newcombe's limits of so many times the counts, each one-sided at alpha,
+    come to lie within the margin, or beyond it if the difference is larger. They approach the difference with
+    the root of the number of subjects, and with the number itself for a share of 0 or 1.
 
     Returns:
         At least 1; infinite where the difference is the margin.

@@ -1,7 +1,7 @@
 """The tests of two groups among subjects of the same stratum, such as of one scanner, pooled over strata.
 
-As in `location_shift` and `two_samples`, which is the case of one stratum, with weights n m / (n + m) for a
-stratum of n and m subjects: those of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
+`location_shift` and `two_samples` are the case of one stratum. A stratum of n and m subjects has the weight
+n m / (n + m): that of Mantel and Haenszel for shares, and nearly van Elteren's for ranks.
 
 Ranks: where effects of strata differ, the pooled effect also depends on how many subjects happen to fall into
 each. Without the variance of that, two strata whose gaps are opposite and separate well, which leaves each
