@@ -1,6 +1,7 @@
 """Intervals against SciPy's bootstrap, against every resample there is, and against how often they hold."""
 
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairseg.metrics import by_group, fairness_gap, iqr, skewed_error_ratio
-from fairseg.statistics import Interval, bootstrap_interval, differences, equity_interval, group_intervals
+from fairseg.statistics import (
+    Interval,
+    bootstrap_interval,
+    differences,
+    equity_interval,
+    group_intervals,
+    order_statistics,
+)
 from fairseg.statistics.limits import left_out_iqrs
 from fairseg.statistics.order_statistics import (
     binomial_medians,
@@ -364,3 +372,15 @@ def test_a_gap_among_very_many_groups_is_inside_its_limits() -> None:
         held += gap.low == 0.0  # all groups are alike
 
     assert held >= 38
+
+
+@pytest.mark.parametrize(("statistic", "method"), [("iqr", "bca"), ("iqr", "percentile"), ("median", "bca")])
+def test_draws_that_are_kept_are_those_that_would_be_drawn(
+    statistic: Literal["median", "iqr"], method: Literal["bca", "percentile"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    groups = np.repeat([0, 1, 2], [20, 5, 31])
+    scores = [rng.normal(size=56) for _ in range(3)]
+    found = [group_intervals(one, groups, statistic, method=method) for one in scores]
+    monkeypatch.setattr(order_statistics, "_MOST_KEPT", 0)
+    np.testing.assert_equal(found, [group_intervals(one, groups, statistic, method=method) for one in scores])

@@ -12,6 +12,7 @@ from fairseg.statistics.two_samples import (
     newcombe,
     share_p_values,
     signed_rank_limits,
+    times_to_settle_shares,
     wilson,
 )
 from tests.statistics.two_groups import SHAPES, samples
@@ -105,3 +106,23 @@ def test_missing_values_are_left_out_and_errors_name_the_argument() -> None:
         hodges_lehmann_limits([0.9, 0.8], [0.7, 0.6], level=95)
     with pytest.raises(ValueError, match="got 5 of 3"):
         newcombe(5, 3, 0, 3)
+
+
+def test_the_subjects_that_settle_a_share_are_those_that_halving_finds() -> None:
+    def settled(first: int, n: int, second: int, m: int, margin: float, times: float) -> bool:
+        share, other = (wilson(k * times, total * times, 0.9) for k, total in ((first, n), (second, m)))
+        difference = share.estimate - other.estimate
+        low = difference - np.hypot(share.estimate - share.low, other.high - other.estimate)
+        high = difference + np.hypot(share.high - share.estimate, other.estimate - other.low)
+        return bool(-margin <= low and high <= margin) or low > margin or high < -margin
+
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n, m = rng.integers(5, 60, 2).tolist()
+        table = int(rng.integers(0, n + 1)), n, int(rng.integers(0, m + 1)), m
+        found = times_to_settle_shares(*table, 0.05, 0.05)
+        if found == 1.0:
+            assert settled(*table, 0.05, 1.0)
+        elif np.isfinite(found):
+            assert settled(*table, 0.05, found * (1 + 1e-6))
+            assert not settled(*table, 0.05, found * (1 - 1e-5))
