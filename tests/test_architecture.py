@@ -173,6 +173,15 @@ def test_everything_named_is_there() -> None:
 WHOLE = {"statistics/two_samples.py"}
 
 
+def test_a_class_name_means_one_thing() -> None:
+    files: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                files.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: paths for name, paths in files.items() if len(paths) > 1} == {}
+
+
 def test_no_file_outgrows_its_idea() -> None:
     """A longer file is asked whether it holds two ideas; one idea may stay whole, and is then named above."""
     longest = {

@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from fairseg.checking.files import FileFacts
-from fairseg.checking.findings import Finding, Severity
+from fairseg.checking.findings import CheckFinding, Severity
 from fairseg.checking.masks import label_counts
 from fairseg.scoring.labels import LabelMap
 
@@ -28,7 +28,7 @@ class Checked:
         cases: how many the table has.
     """
 
-    details: tuple[Finding, ...]
+    details: tuple[CheckFinding, ...]
     file_facts: tuple[FileFacts, ...]
     names: LabelMap
     groups: pd.DataFrame

@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """One thing that was found.
 
     Attributes:
@@ -61,12 +61,12 @@ class Finding:
 
 def finding(
     kind: str, severity: Severity, where: str, names: Iterable[object], **facts: Any
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Return a finding about these names; none if there are no names."""
     texts = tuple(map(str, names))
-    return [Finding(kind, severity, where, texts, facts)] if texts else []
+    return [CheckFinding(kind, severity, where, texts, facts)] if texts else []
 
 
-def refusal(where: str, reason: object, severity: Severity = Severity.ERROR) -> list[Finding]:
+def refusal(where: str, reason: object, severity: Severity = Severity.ERROR) -> list[CheckFinding]:
     """Return the finding that a reader refuses something, in the reader's own words."""
-    return [Finding("refused", severity, where, facts={"reason": str(reason)})]
+    return [CheckFinding("refused", severity, where, facts={"reason": str(reason)})]

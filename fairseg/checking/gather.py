@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
-from fairseg.checking.findings import Finding, Severity, finding, refusal
+from fairseg.checking.findings import CheckFinding, Severity, finding, refusal
 from fairseg.checking.masks import file_findings
 from fairseg.checking.scores import score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings, with_files
@@ -66,7 +66,7 @@ class CheckOptions:
 class CheckState:
     """The facts and findings that a check collects."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[CheckFinding] = field(default_factory=list)
     files: list[FileFacts] = field(default_factory=list)
     names: LabelMap = field(default_factory=LabelMap)
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -244,7 +244,7 @@ def _cohort(
 ) -> pd.DataFrame | None:
     """Return the table with its cases named as the files are, and collect findings on it."""
     if cohort is None:
-        state.findings += [Finding("no_table", Severity.WARNING, "groups")]
+        state.findings += [CheckFinding("no_table", Severity.WARNING, "groups")]
         return None
     try:
         read = clean_cohort(cohort, options.table_options)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from fairseg.checking.files import FileFacts
-from fairseg.checking.findings import Finding, Severity, finding, refusal
+from fairseg.checking.findings import CheckFinding, Severity, finding, refusal
 from fairseg.io.sentences import times
 from fairseg.scoring.labels import LabelMap, check_structures_occur, values_of
 
@@ -15,7 +15,7 @@ _SIZES_APART = 5.0  # voxel sizes that differ so much suggest another unit
 
 def file_findings(
     files: Sequence[FileFacts], names: LabelMap, subject_of: Mapping[str, str], part_of: Mapping[str, str]
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Return the findings on the files.
 
     Args:
@@ -25,7 +25,7 @@ def file_findings(
         part_of: case -> part of a split, where there is facts.
     """
     usable = [facts for facts in files if not facts.error]
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for role in dict.fromkeys(facts.role for facts in files):
         of_role = [facts for facts in files if facts.role == role]
         errors = [  # errors of readers begin with the path
@@ -59,7 +59,7 @@ def label_counts(files: Iterable[FileFacts], role: str) -> Counter[int]:
     return Counter(value for facts in masks for value in facts.labels)
 
 
-def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
+def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[CheckFinding]:
     true, predicted = label_counts(usable, "reference"), label_counts(usable, "prediction")
     del true[names.ignore or 0]
     num_references = sum(facts.role == "reference" for facts in usable)
@@ -71,7 +71,7 @@ def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
         check_structures_occur(names, predicted if has_predictions else true, true, num_references)
     except ValueError as error:
         return refusal("labels", error)  # it names the values of both sides, and what to type
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for role, counts, codes in (
         ("reference", true, names.reference),
         ("prediction", predicted, names.prediction),
@@ -81,9 +81,9 @@ def _labels(usable: Sequence[FileFacts], names: LabelMap) -> list[Finding]:
     return findings
 
 
-def _spacings(sized: Sequence[FileFacts]) -> list[Finding]:
+def _spacings(sized: Sequence[FileFacts]) -> list[CheckFinding]:
     """Return the cases whose voxels are so large or small that their unit may be wrong."""
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for axes in {len(facts.spacing) for facts in sized}:
         same_axes = [facts for facts in sized if len(facts.spacing) == axes]
         middle = np.median([facts.spacing for facts in same_axes], axis=0)
@@ -99,14 +99,14 @@ def _spacings(sized: Sequence[FileFacts]) -> list[Finding]:
 
 def _repeated(
     usable: Sequence[FileFacts], subject_of: Mapping[str, str], part_of: Mapping[str, str]
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Return files that are the same, voxel by voxel, where they should not be."""
 
     def with_subject(facts: FileFacts) -> str:
         subject = subject_of.get(facts.case, facts.case)
         return facts.case if subject == facts.case else f"{facts.case} (of {subject})"
 
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for role in dict.fromkeys(facts.role for facts in usable):
         by_digest: dict[str, list[FileFacts]] = defaultdict(list)
         for facts in usable:

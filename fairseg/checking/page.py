@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseg.checking.checked import Checked
 from fairseg.checking.files import FileFacts
-from fairseg.checking.findings import Finding, Severity
+from fairseg.checking.findings import CheckFinding, Severity
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.sentences import listed, times
@@ -121,7 +121,7 @@ def overview(result: Checked) -> list[Table]:
     ]
 
 
-def findings_table(caption: str, findings: Iterable[Finding]) -> Table:
+def findings_table(caption: str, findings: Iterable[CheckFinding]) -> Table:
     """Return findings with what to do about them."""
     rows = [(one.where, one.what, one.to_do) for one in findings]
     return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from fairseg.checking.findings import Finding, Severity, finding
+from fairseg.checking.findings import CheckFinding, Severity, finding
 from fairseg.cohort.columns import DISTANCES, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.metrics.fairness import Floats
@@ -13,7 +13,7 @@ from fairseg.scoring.table import Scores
 from fairseg.statistics.score_checks import duplicate_rows, scale_ratios
 
 
-def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) -> list[Finding]:
+def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) -> list[CheckFinding]:
     """Return the findings on scores.
 
     Args:
@@ -21,7 +21,7 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
         by: attributes whose groups' units are compared.
         known: notes that are findings already.
     """
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for note in (note for note in scores.notes if note not in known):
         findings += finding("read_otherwise", Severity.NOTE, scores.file or "scores", [note], reason=note)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
@@ -50,7 +50,7 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
     return findings + list(_scales(scores, columns, by))
 
 
-def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) -> Iterable[Finding]:
+def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) -> Iterable[CheckFinding]:
     """Yield the groups whose distances look as if in another unit."""
     for attribute in (name for name in by if name in scores.table):
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.checking.findings import Finding, Severity, finding, refusal
+from fairseg.checking.findings import CheckFinding, Severity, finding, refusal
 from fairseg.cohort.attributes import attribute_names, check_attributes, read_attribute, read_subjects
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import alike, na_options, perhaps_missing
@@ -24,9 +24,9 @@ _FOLDS = ("fold", "folds")
 _Row = tuple[Any, ...]  # of a table of groups or of numbers
 
 
-def cell_findings(read: CleanTable) -> list[Finding]:
+def cell_findings(read: CleanTable) -> list[CheckFinding]:
     """Return the findings on cells that the reader of a table changed."""
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for column, cells in read.odd.items():
         findings += finding("odd_cells", Severity.WARNING, column, cells)
     for change in read.changes:
@@ -55,7 +55,7 @@ def table_findings(
     part_of: Mapping[str, str],
     parts: str = "",
     files: Collection[str] | None = None,
-) -> tuple[list[Finding], pd.DataFrame, pd.DataFrame]:
+) -> tuple[list[CheckFinding], pd.DataFrame, pd.DataFrame]:
     """Return the findings on a table, the sizes of its groups, and its numbers.
 
     Args:
@@ -70,7 +70,7 @@ def table_findings(
         Findings; groups, with the columns attribute, group, part, subjects, cases; numbers, with the columns
         attribute, known, least, median, most.
     """
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     for names in alike(table["subject"].unique(), initials=False):
         findings += finding("alike", Severity.WARNING, "subject", names)
     of_part = [part_of.get(case, "") for case in table["case"]]
@@ -108,7 +108,7 @@ def with_files(table: pd.DataFrame, files: Collection[str] | None) -> pd.DataFra
     return table if rows.empty else rows
 
 
-def leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[Finding]:
+def leaks(subjects: Iterable[str], of_part: Sequence[str], where: str) -> list[CheckFinding]:
     """Return the subjects that are in more than one part of a split."""
     homes: dict[str, dict[str, None]] = {}
     for subject, part in zip(subjects, of_part, strict=True):
@@ -125,7 +125,7 @@ def _attribute(
     chosen: bool,
     bins: Mapping[str, Sequence[float]],
     of_part: Sequence[str],
-) -> tuple[list[Finding], list[_Row], list[_Row]]:
+) -> tuple[list[CheckFinding], list[_Row], list[_Row]]:
     column = table.drop_duplicates(["subject", name])[name]
     read = read_attribute(name, column)
     measured: list[_Row] = []
@@ -135,14 +135,14 @@ def _attribute(
         measured = [(name, *figures)]
         if not chosen and name not in bins:
             return [], [], measured
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     if read.numbers is None:
         unsaid = perhaps_missing(read.levels)
         findings += finding("perhaps_missing", Severity.WARNING, name, unsaid, option=na_options(unsaid))
         for names in alike(read.levels):
             findings += finding("alike", Severity.WARNING, name, names)
     if read.kind == "identifier" and not chosen:
-        note = Finding("identifier", Severity.NOTE, name, facts={"levels": len(read.levels)})
+        note = CheckFinding("identifier", Severity.NOTE, name, facts={"levels": len(read.levels)})
         return [*findings, note], [], measured
     more, sizes = _groups(table, (name,), chosen=chosen, bins=bins, of_part=of_part)
     return findings + more, sizes, measured
@@ -155,7 +155,7 @@ def _groups(
     chosen: bool,
     bins: Mapping[str, Sequence[float]],
     of_part: Sequence[str],
-) -> tuple[list[Finding], list[_Row]]:
+) -> tuple[list[CheckFinding], list[_Row]]:
     """Return findings on the groups that attributes make, and the sizes of the groups in each part."""
     title = " x ".join(names)
     try:
@@ -164,7 +164,7 @@ def _groups(
         return refusal(title, error, Severity.ERROR if chosen else Severity.NOTE), []
     ids = groups.encode(table)
     subjects = read_subjects(table, ids, len(groups))
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     several = table.groupby("subject")["case"].nunique().gt(1).sum()
     # An attribute that differs within most subjects is of images, as a phase is.
     if subjects.shared and (chosen or 2 * len(subjects.shared) <= several):

@@ -12,7 +12,7 @@ from fairseg.experiment.arms import BEYOND, CHOICES, GRID, IMAGES, SINGLE, key_o
 from fairseg.experiment.findings import findings
 from fairseg.experiment.paper import BOX_ERRORS, PRINTED
 from fairseg.experiment.paper import GROUPS as PAPER_GROUPS
-from fairseg.experiment.results import LEARNED, Results, Spread, box_errors, fallbacks, significant
+from fairseg.experiment.results import LEARNED, Results, SeedSpread, box_errors, fallbacks, significant
 from fairseg.experiment.split import TEST, TRAIN, VALIDATION
 from fairseg.experiment.tables import (
     Judged,
@@ -201,7 +201,7 @@ def _rows_of_arms(results: Results, judged: Judged) -> Table:
     return Table.of(title, heads, rows)
 
 
-def _span(spread: Spread, *, sign: bool = False) -> str:
+def _span(spread: SeedSpread, *, sign: bool = False) -> str:
     form = "{:+.3f}" if sign else "{:.3f}"
     if not spread.number:
         return ""

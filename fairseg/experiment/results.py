@@ -26,7 +26,7 @@ LEARNED = 0.5  # median Dice of the reference group, below which an arm has lear
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """A figure over seeds: its mean, and the smallest and largest."""
 
     mean: float
@@ -35,7 +35,7 @@ class Spread:
     number: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
+    def of(cls, values: Sequence[float]) -> "SeedSpread":
         """Sum up the values that are not NaN."""
         finite = [value for value in values if not np.isnan(value)]
         if not finite:
@@ -89,9 +89,9 @@ class Results:
 
     def spread(
         self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
-    ) -> Spread:
+    ) -> SeedSpread:
         """Return a figure of an arm over its seeds, overall; by the main attribute if none is named."""
-        return Spread.of(list(self.by_seed(key, measure, group, test=test, attribute=attribute).values()))
+        return SeedSpread.of(list(self.by_seed(key, measure, group, test=test, attribute=attribute).values()))
 
     def by_seed(
         self, key: str, measure: str, group: str, *, test: str = "internal", attribute: str | None = None
@@ -99,9 +99,9 @@ class Results:
         """Return seed -> a figure of an arm, for the seeds that there are results of."""
         return self._by_seed.get((key, measure, group, test, attribute or self.study.plan.by), {})
 
-    def gap(self, key: str, *, test: str = "internal") -> Spread:
+    def gap(self, key: str, *, test: str = "internal") -> SeedSpread:
         """Return the gap of `gaps`, over the seeds."""
-        return Spread.of(list(self.gaps(key, test=test).values()))
+        return SeedSpread.of(list(self.gaps(key, test=test).values()))
 
     def gaps(self, key: str, *, test: str = "internal") -> dict[int, float]:
         """Return seed -> median Dice of the reference group minus that of the minority, where both have one.
@@ -195,7 +195,7 @@ def _scores(root: Path, tests: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {test: one[0] if len(one) == 1 else _joined(one) for test, one in tables.items()}
 
 
-def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
+def box_errors(results: Results, method: str) -> tuple[SeedSpread, SeedSpread] | None:
     """Return the percentage by which a method's cascaded crops differ in size, along x and y (Table S4)."""
     if results.boxes.empty:
         return None
@@ -211,7 +211,7 @@ def box_errors(results: Results, method: str) -> tuple[Spread, Spread] | None:
     if not errors:
         return None
     y, x = np.array(errors).T
-    return Spread.of(list(x)), Spread.of(list(y))
+    return SeedSpread.of(list(x)), SeedSpread.of(list(y))
 
 
 def fallbacks(results: Results, method: str) -> tuple[int, int]:

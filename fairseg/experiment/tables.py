@@ -8,7 +8,7 @@ import numpy as np
 
 from fairseg.experiment.arms import BEYOND, CHOICES, IMAGES, PAIRS, SINGLE, key_of
 from fairseg.experiment.paper import GROUPS, MEASURES, PRINTED
-from fairseg.experiment.results import Results, Spread, significant
+from fairseg.experiment.results import Results, SeedSpread, significant
 from fairseg.experiment.verdicts import in_words, verdicts_beside
 from fairseg.report.summary_table import kind_of, write
 from fairseg.report.tables import Cell, Table
@@ -159,7 +159,7 @@ def printed_table(title: str, test: str, keys: Iterable[str]) -> Table | None:
     return Table.side_by_side(f"The paper: {title}", heads, GROUPS, rows, (GAP,))
 
 
-def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
+def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], SeedSpread]]:
     """Return the gaps that a table shows: name -> function of an arm's key that returns the gap over seeds.
 
     With more than two groups, these are the gap of the same two in every seed, and the largest of any,
@@ -171,13 +171,13 @@ def gap_rows(results: Results, test: str) -> dict[str, Callable[[str], Spread]]:
         f"{GAP} ({results.study.reference} - {results.study.minority})": lambda key: results.gap(
             key, test=test
         ),
-        "Largest gap of any group": lambda key: Spread.of(
+        "Largest gap of any group": lambda key: SeedSpread.of(
             [abs(value) for value in results.by_seed(key, GAP, ALL, test=test).values()]
         ),
     }
 
 
-def _of_seeds(cell: Cell, spread: Spread, number: int) -> Cell:
+def _of_seeds(cell: Cell, spread: SeedSpread, number: int) -> Cell:
     """Add the number of seeds that have the figure, where some have none, such as a distance to a miss."""
     if not 0 < spread.number < number:
         return cell
@@ -218,13 +218,13 @@ def head_of(results: Results, key: str, test: str) -> str:
     return title_of(key) + seeds + ("" if results.learned(key, test=test) else ", not learned")
 
 
-def cell_of(measure: str, spread: Spread, *, best: bool = False) -> Cell:
+def cell_of(measure: str, spread: SeedSpread, *, best: bool = False) -> Cell:
     """Return a figure over seeds, rounded as its measure asks."""
     ends = [write(measure, value) for value in (spread.mean, spread.low, spread.high)]
     return Cell(ends[0], below=f"{ends[1]} to {ends[2]}" if spread.number > 1 else "", best=best)
 
 
-def _best(spreads: Sequence[Sequence[Spread]]) -> set[tuple[int, int]]:
+def _best(spreads: Sequence[Sequence[SeedSpread]]) -> set[tuple[int, int]]:
     """Return the row and column of the highest mean of each column."""
     means = np.array([[spread.mean for spread in part] for part in spreads])
     return {

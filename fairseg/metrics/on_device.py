@@ -132,7 +132,7 @@ def _surface_distances(pair: DevicePair, *, only_largest: bool = False) -> Surfa
     counts = np.zeros((2, len(pair.labels)), dtype=np.int64)
     parts = [(np.zeros(0), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8))]
     for members, predicted, true in pair.numbered:
-        search = _Search(predicted, true, len(members), pair.spacing)
+        search = _DeviceSearch(predicted, true, len(members), pair.spacing)
         positions = np.array(members, dtype=np.intp)
         distance, label, second = (part.cpu().numpy() for part in search.measure())
         parts.append((distance, positions[label - 1], second.astype(np.int8)))
@@ -141,7 +141,7 @@ def _surface_distances(pair: DevicePair, *, only_largest: bool = False) -> Surfa
     return SurfaceDistances(distances, labels, sides, counts)
 
 
-class _Search:
+class _DeviceSearch:
     """The surfaces of both masks in one flat tensor, one after the other, and the voxels to be measured.
 
     It is `surface._Search` with padding in front too, so that no index is negative.

@@ -22,7 +22,7 @@ from fairseg.statistics import (
     pairwise_mann_whitney,
 )
 from fairseg.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
-from fairseg.statistics.limits import Draws
+from fairseg.statistics.limits import Resampling
 from fairseg.statistics.order_statistics import Method, size_to_judge
 
 _STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
@@ -107,7 +107,7 @@ def _fairness_rows(
     medians = np.array([np.median(part) if part.size else np.nan for part in parts])
     of_large = np.where(np.isin(np.arange(number), judged), medians, np.nan)
     options = {**draws, "method": "binomial"}
-    pairwise = differences(large, pairs_of(large, reference), Draws(**options))
+    pairwise = differences(large, pairs_of(large, reference), Resampling(**options))
     gap = Interval(fairness_gap(of_large, reference), *gap_limits(pairwise, signed=reference is not None))
     all_judged = len(judged) == sum(part.size > 0 for part in parts)
     nothing = Interval(np.nan, np.nan, np.nan)

@@ -14,7 +14,7 @@ import numpy as np
 from fairseg.cohort.vectors import Vector
 from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.grouped import Floats, GroupedValues
-from fairseg.statistics.limits import Draws
+from fairseg.statistics.limits import Resampling
 from fairseg.statistics.order_statistics import left_out_medians
 
 _MOST_PAIRS = 1770  # of 60 groups; beyond, the limits of the groups are made to hold together, not of pairs
@@ -56,7 +56,7 @@ def pairs_of(parts: Sequence[Floats], reference: int | None) -> list[tuple[int, 
 def differences(
     parts: Sequence[Floats],
     pairs: list[tuple[int, int]],
-    draws: Draws,
+    draws: Resampling,
     scale: Callable[[Floats], Floats] = np.asarray,
 ) -> Differences:
     """Return the differences of medians of pairs of groups with limits that hold for all pairs together.

@@ -16,7 +16,7 @@ from fairseg.statistics.verdicts import Endpoint, Verdict
 ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
 
 
-class Pair(NamedTuple):
+class GroupPair(NamedTuple):
     """Ids of two groups of an attribute that are compared; the first is None for all other groups."""
 
     attribute: int
@@ -426,8 +426,8 @@ class Evidence:
     `stratified` says whether rows within strata were asked for.
     """
 
-    rows: dict[Pair, tuple[GainRow, ...]]
-    sizes: dict[Pair, tuple[int, int]]
+    rows: dict[GroupPair, tuple[GainRow, ...]]
+    sizes: dict[GroupPair, tuple[int, int]]
     changes: tuple[GroupChange, ...]
     harm: tuple[HarmRow, ...]
     failing: tuple[Failing, ...]

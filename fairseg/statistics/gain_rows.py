@@ -48,12 +48,12 @@ def gain_row(
     """
     pair, options, at = cohort.pairs[place], cohort.options, (place, structure, endpoint, int(adjusted))
     before, after = cohort.before[model, :, structure], cohort.after[model, :, structure]
-    both: _Scores | _Shares
+    both: _Scores | _ShareChange
     if endpoint == 0:
         both = _Scores(before, after, cohort.members(pair), strata)
     else:
         marks = tests.marks[2 * endpoint - 2 : 2 * endpoint, :, structure]
-        both = _Shares(before, after, marks, cohort.members(pair), strata)
+        both = _ShareChange(before, after, marks, cohort.members(pair), strata)
 
     def limits(table: Corrected, of: Callable[[float], Interval]) -> tuple[Interval, bool]:
         shown = bool(table.adjusted[at] <= options.alpha)
@@ -116,7 +116,7 @@ def gain_row(
         contrary=isinstance(both, _Scores) and both.contrary(gain.estimate, margin),
         still_behind=isinstance(both, _Scores) and both.still_behind(gain.estimate, margin),
         passed=endpoint == ENDPOINTS.index(Endpoint.HARDEST)
-        and isinstance(both, _Shares)
+        and isinstance(both, _ShareChange)
         and both.sunk(gain.estimate, options.margin) <= margin / 2,
         own_loss=both.loses(gain.estimate, 1 - options.alpha),
     )
@@ -214,7 +214,7 @@ class _Scores:
         return signed_rank_limits(self._gains_of(-1 if _gained_less(gain) else 1), level).high < 0
 
 
-class _Shares:
+class _ShareChange:
     """Failures or the hardest tenth: gaps and gains as differences of shares, likewise."""
 
     def __init__(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
-from fairseg.statistics.gain_findings import Pair
+from fairseg.statistics.gain_findings import GroupPair
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.page_level import members, pairs_to_compare
@@ -60,7 +60,7 @@ class Cohort:
     ids: npt.NDArray[np.int64]
     groupings: tuple[Grouping, ...]
     structures: tuple[str, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[GroupPair, ...]
     drop: float
     options: JudgeOptions
     blocks: tuple[Integers, ...] | None
@@ -83,13 +83,13 @@ class Cohort:
             first, second = (np.stack([one[side] for one in paired]) for side in (0, 1))
         known = ~(np.isnan(first) | np.isnan(second))
         ids = np.stack([np.asarray(one.ids, dtype=np.int64) for one in groupings], axis=1)
-        pairs: list[Pair] = []
+        pairs: list[GroupPair] = []
         for attribute, grouping in enumerate(groupings):
             large = [
                 (grouping.ids == group).sum() >= options.min_size
                 for group in range(len(grouping.group_names))
             ]
-            pairs += [Pair(attribute, *pair) for pair in pairs_to_compare(grouping, large)]
+            pairs += [GroupPair(attribute, *pair) for pair in pairs_to_compare(grouping, large)]
         return cls(
             before,
             after,
@@ -110,7 +110,7 @@ class Cohort:
         groups = range(len(self.groupings[attribute].group_names))
         return [group for group in groups if (label == group).sum() >= self.options.min_size]
 
-    def judged_structures(self, model: int, pair: Pair) -> npt.NDArray[np.bool_]:
+    def judged_structures(self, model: int, pair: GroupPair) -> npt.NDArray[np.bool_]:
         """Return in which structures both groups have subjects enough, (S,); in none if not overall."""
         known = ~np.isnan(self.before[model])
         counts = np.min([known[group].sum(axis=0) for group in self.members(pair)], axis=0)
@@ -122,7 +122,7 @@ class Cohort:
         return (np.arange(len(self.ids)),)
 
     def strata(
-        self, model: int, pair: Pair, structure: int, *, adjusted: bool
+        self, model: int, pair: GroupPair, structure: int, *, adjusted: bool
     ) -> tuple[Integers, ...] | None:
         """Return the strata of a row: all subjects unless adjusted, None if they are too small or held."""
         if not adjusted:
@@ -133,7 +133,7 @@ class Cohort:
         groups = [member & known for member in self.members(pair)]
         return usable_strata(groups, self.blocks or (), self.options.min_size)
 
-    def members(self, pair: Pair) -> Members:
+    def members(self, pair: GroupPair) -> Members:
         """Return which subjects belong to the first and to the second group, (N,) each."""
         return members(self.groupings[pair.attribute], pair.first, pair.second)
 

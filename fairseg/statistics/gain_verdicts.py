@@ -13,8 +13,8 @@ from fairseg.statistics.gain_findings import (
     Evidence,
     GainRow,
     GroupChange,
+    GroupPair,
     ModelGains,
-    Pair,
     PairGains,
     sign,
 )
@@ -123,7 +123,7 @@ def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Ver
     return next(verdict for verdict in ranked if verdict in verdicts)
 
 
-def _pair(pair: Pair, evidence: Evidence, grouping: Grouping, options: JudgeOptions) -> PairGains:
+def _pair(pair: GroupPair, evidence: Evidence, grouping: Grouping, options: JudgeOptions) -> PairGains:
     """Judge the gains of two groups, or of one against all others."""
     rows = evidence.rows[pair]
     second = grouping.group_names[pair.second]

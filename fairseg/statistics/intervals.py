@@ -13,7 +13,7 @@ from fairseg.metrics.earlier_forms import accepts_num_groups
 from fairseg.metrics.fairness import fairness_gap, iqr, skewed_error_ratio, worst_group
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference
 from fairseg.statistics.differences import differences, gap_limits, pairs_of
-from fairseg.statistics.limits import Draws, Interval, left_out_iqrs
+from fairseg.statistics.limits import Interval, Resampling, left_out_iqrs
 from fairseg.statistics.order_statistics import Method, binomial_ranks, left_out_medians
 
 Measure = Callable[[Floats], float]
@@ -71,7 +71,7 @@ def bootstrap_interval(
     >>> print(f"{gap.estimate:.3f} ({gap.low:.3f} to {gap.high:.3f})")
     0.044 (0.022 to 0.061)
     """
-    draws = Draws(level, resamples, method, seed)
+    draws = Resampling(level, resamples, method, seed)
     grouped = GroupedValues.of(values, groups, reference=reference)
     parts, medians = grouped.ordered, grouped.medians
     if measure == "fairness_gap":
@@ -131,7 +131,7 @@ def group_intervals(
     >>> [round(float(limit), 2) for limit in interval]  # between the 2nd and 3rd, and the 8th and 9th
     [5.5, 2.66, 8.34]
     """
-    draws = Draws(level, resamples, method, seed)
+    draws = Resampling(level, resamples, method, seed)
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
     grouped = GroupedValues.of(values, groups)
@@ -161,7 +161,7 @@ def group_intervals(
     return grouped.per_group(intervals)
 
 
-def _error_ratio_limits(parts: Sequence[Floats], estimate: float, draws: Draws) -> tuple[float, float]:
+def _error_ratio_limits(parts: Sequence[Floats], estimate: float, draws: Resampling) -> tuple[float, float]:
     """Return limits of the skewed error ratio: those of the largest difference of log errors."""
     if np.isnan(estimate):
         return float("nan"), float("nan")
@@ -174,7 +174,7 @@ def _error_ratio_limits(parts: Sequence[Floats], estimate: float, draws: Draws) 
     return float(np.exp(low)), float("inf") if high > most else float(np.exp(high))
 
 
-def _worst_limits(parts: Sequence[Floats], draws: Draws) -> tuple[float, float]:
+def _worst_limits(parts: Sequence[Floats], draws: Resampling) -> tuple[float, float]:
     """Bound the smallest median: from below by each group's limit, from above by limits that hold together.
 
     The smallest of several noisy medians is too small on average. Its lower limit fails only if that of the
@@ -193,7 +193,7 @@ def _worst_limits(parts: Sequence[Floats], draws: Draws) -> tuple[float, float]:
     return min(low), min(high)
 
 
-def _of_function(parts: Sequence[Floats], medians: Floats, measure: Measure, draws: Draws) -> Interval:
+def _of_function(parts: Sequence[Floats], medians: Floats, measure: Measure, draws: Resampling) -> Interval:
     def value(of: Floats) -> float:
         try:
             return float(measure(of))

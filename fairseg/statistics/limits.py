@@ -49,7 +49,7 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Draws:
+class Resampling:
     """How medians are drawn, and limits taken from the draws.
 
     Attributes:

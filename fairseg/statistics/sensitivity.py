@@ -10,7 +10,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.differences import differences
 from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Grouping, PageJudgement, ReasonKind
-from fairseg.statistics.limits import Draws, Interval
+from fairseg.statistics.limits import Interval, Resampling
 from fairseg.statistics.means import welch_limits
 from fairseg.statistics.page import judge_page
 from fairseg.statistics.page_level import members
@@ -154,7 +154,7 @@ def _with_other_centre(base: Comparison, row: Finding, at_level: Interval, inner
 
 
 def _medians(parts: Sequence[Floats], level: float) -> Interval:
-    joint = differences(parts, [(0, 1)], Draws(level, _RESAMPLES, "binomial", seed=0))
+    joint = differences(parts, [(0, 1)], Resampling(level, _RESAMPLES, "binomial", seed=0))
     return Interval(*(float(values[0]) for values in (joint.estimate, joint.low, joint.high)))
 
 

@@ -21,7 +21,7 @@ from fairseg.understanding.views import LEAST
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class CaseArrays:
     """A case as a network gets it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Scan:
         """The box of one size, around the organ's center in plane."""
         return self.organ_box.resized(self.size)
 
-    def only(self, slices: Sequence[int]) -> "Scan":
+    def only(self, slices: Sequence[int]) -> "CaseArrays":
         """Return some of the slices, with the box where it is."""
         return replace(self, image=self.image[:, slices], mask=self.mask[slices])
 
@@ -79,7 +79,7 @@ class Scan:
         )
 
 
-def exchanged(scan: Scan, donor: Scan) -> Floats:
+def exchanged(scan: CaseArrays, donor: CaseArrays) -> Floats:
     """Return the image with the outside of the donor's box around its own, (C, Z, y, x).
 
     The organs' centers lie on each other, and slices are matched from the organ's first to its last; where
@@ -101,7 +101,7 @@ def exchanged(scan: Scan, donor: Scan) -> Floats:
     return _joined(scan, (picture - their_mean) / their_spread * spread + mean)
 
 
-def matched(scan: Scan, donor: Scan) -> Floats:
+def matched(scan: CaseArrays, donor: CaseArrays) -> Floats:
     """Return the image with its own outside, which gets the donor's mean and spread relative to the organ."""
     (mean, spread), (their_mean, their_spread) = scan.organ_scale, donor.organ_scale
     outside, donor_outside = scan.outside_scale, donor.outside_scale
@@ -110,19 +110,19 @@ def matched(scan: Scan, donor: Scan) -> Floats:
     return _joined(scan, (scan.image - outside[0]) / outside[1] * target_spread + target_mean)
 
 
-def blanked(scan: Scan) -> Floats:
+def blanked(scan: CaseArrays) -> Floats:
     """Return the image with 0, its mean, outside the box; the organ stays as bright as it was."""
     return np.where(scan.inside, scan.image, np.float32(0))
 
 
-INTERVENTIONS: dict[str, Callable[[Scan, Scan], Floats]] = {
+INTERVENTIONS: dict[str, Callable[[CaseArrays, CaseArrays], Floats]] = {
     "outside exchanged": exchanged,
     "outside matched in intensity": matched,
 }
 BLANKED = "outside blanked"
 
 
-def _joined(scan: Scan, outside: Floats) -> Floats:
+def _joined(scan: CaseArrays, outside: Floats) -> Floats:
     return np.stack([zscore(channel) for channel in np.where(scan.inside, scan.image, outside)])
 
 

@@ -20,9 +20,9 @@ from fairseg.training.prediction import TrainedRun
 from fairseg.training.prepare import Floats as Image
 from fairseg.training.prepare import mask_in_plan, read_case
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
-from fairseg.understanding.exchange import BLANKED, INTERVENTIONS, Scan, blanked
+from fairseg.understanding.exchange import BLANKED, INTERVENTIONS, CaseArrays, blanked
 from fairseg.understanding.readable import Floats, Integers
-from fairseg.understanding.views import CaseFiles, Frame
+from fairseg.understanding.views import CaseImages, Frame
 
 DONORS = 2  # of each kind, for each subject
 PATCHES = 6  # along each axis of the image
@@ -33,7 +33,7 @@ _CACHED = 16  # scans in memory
 
 def intervene(
     run: TrainedRun,
-    cases: Sequence[CaseFiles],
+    cases: Sequence[CaseImages],
     case_subjects: Integers,
     ids: Integers,
     names: Sequence[str],
@@ -134,7 +134,7 @@ class _Network:
     """The network on the cases of a cohort."""
 
     def __init__(
-        self, run: TrainedRun, cases: Sequence[CaseFiles], case_subjects: Integers, frame: Frame
+        self, run: TrainedRun, cases: Sequence[CaseImages], case_subjects: Integers, frame: Frame
     ) -> None:
         self.run, self.cases = run, cases
         self.of_subject: dict[int, list[int]] = defaultdict(list)
@@ -146,22 +146,22 @@ class _Network:
         self.size = rows, columns
         self.scan = lru_cache(maxsize=_CACHED)(self._scan)
 
-    def _scan(self, case: int) -> Scan:
+    def _scan(self, case: int) -> CaseArrays:
         files = self.cases[case]
         try:
             image, _ = read_case(files.images, self.run.plan, files.spacing)
             mask = mask_in_plan(files.labels(files.reference, self.run.about["labels"]), self.run.plan)
-            return Scan(image, mask, Box.around(mask, ndim=2), self.size)
+            return CaseArrays(image, mask, Box.around(mask, ndim=2), self.size)
         except ValueError as error:
             raise ValueError(f"case {files.name}: {error}") from None
 
-    def segment(self, scan: Scan, image: Image) -> Any:
+    def segment(self, scan: CaseArrays, image: Image) -> Any:
         """Return the mask (Z, y, x) that the network gives an image (C, Z, y, x)."""
         slices = torch.from_numpy(np.ascontiguousarray(image.swapaxes(0, 1)))
         box = None if self.run.crop_size is None else scan.organ_box.resized(self.run.crop_size)
         return self.run.segment(slices, box, scan.organ_box).argmax(dim=1).cpu().numpy()
 
-    def dice(self, scan: Scan, image: Image | None = None) -> float:
+    def dice(self, scan: CaseArrays, image: Image | None = None) -> float:
         """Return the mean Dice over structures of an image, by default of the scan's own."""
         mask = self.segment(scan, scan.image if image is None else image)
         return float(mean_of_known(dice(mask, np.asarray(scan.mask), self.labels), axis=0))
@@ -175,7 +175,7 @@ class _Network:
         return float(np.mean([self.dice(scan, change(scan, lent)) for scan, lent in scans]))
 
     @torch.no_grad()
-    def features(self, scan: Scan) -> Floats:
+    def features(self, scan: CaseArrays) -> Floats:
         """Return the mean features at the bottleneck over the organ's slices, (F,)."""
         features: list[Tensor] = []
         layer = self.run.predictor.network.get_submodule(self.run.about["settings"]["head_layer"])

@@ -114,7 +114,7 @@ def _alike(one: Members, two: Members) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Test:
+class _SliceTest:
     """A difference of means, and what dealing Dice anew makes of it.
 
     Attributes:
@@ -176,7 +176,7 @@ class _Within:
             variance += squares / free * (self._weights**2 / self._sizes[:, side]).sum()
         return means, np.maximum(np.sqrt(variance), _NO_SPREAD)
 
-    def test(self, dice: Floats, permutations: int, rng: np.random.Generator) -> _Test:
+    def test(self, dice: Floats, permutations: int, rng: np.random.Generator) -> _SliceTest:
         """Return the difference of Dice, tested by dealing it anew within the groups."""
         deals = np.tile(dice, (permutations + 1, 1))
         for group in self._groups:
@@ -185,7 +185,7 @@ class _Within:
         size = np.abs(means[:, 0] - means[:, 1]) / errors
         lower = means[0, 0] < means[0, 1]
         p = share_as_large(size[1:], size[0]) if lower else 1.0
-        return _Test((float(means[0, 0]), float(means[0, 1])), float(errors[0]), size[1:], p)
+        return _SliceTest((float(means[0, 0]), float(means[0, 1])), float(errors[0]), size[1:], p)
 
 
 def _worst(

@@ -14,7 +14,7 @@ from fairseg.experiment.findings import findings
 from fairseg.experiment.page import headline, to_markdown
 from fairseg.experiment.paper import BOX_ERRORS, MEASURES, PRINTED
 from fairseg.experiment.plan import Plan
-from fairseg.experiment.results import Results, Spread, box_errors
+from fairseg.experiment.results import Results, SeedSpread, box_errors
 from fairseg.experiment.study import Study
 from fairseg.experiment.tables import BEYOND_TABLES, TABLES, head_of, judged_tables, scored_tables
 from fairseg.experiment.tasks import State
@@ -96,7 +96,7 @@ def test_figures_over_seeds(results: Results) -> None:
         3,
     )
     assert results.spread("full/magic", "Median DSC", "Black").number == 0
-    assert Spread.of([np.nan, 1.0]) == Spread(1.0, 1.0, 1.0, 1)
+    assert SeedSpread.of([np.nan, 1.0]) == SeedSpread(1.0, 1.0, 1.0, 1)
     assert results.by_seed("full/reweighting", "Median DSC", "White") == {0: 0.90, 2: 0.94}
     assert results.by_seed("full/baseline", P_VALUE, ALL) == {}
     assert results.gaps("full/baseline") == pytest.approx({0: 0.06, 1: 0.04, 2: 0.03})

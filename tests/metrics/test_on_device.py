@@ -68,7 +68,7 @@ def test_the_values_of_numpy(seed: int) -> None:
 @pytest.mark.parametrize("way", ["by pairs", "by a transform"])
 def test_voxels_that_no_offset_reaches(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "by a transform":
-        monkeypatch.setattr(on_device._Search, "_by_pairs", lambda *_: pytest.fail("by pairs"))
+        monkeypatch.setattr(on_device._DeviceSearch, "_by_pairs", lambda *_: pytest.fail("by pairs"))
         monkeypatch.setattr(on_device, "_far_by_pairs", lambda *_: False)
     rng = np.random.default_rng(0)
     reference = np.zeros((40, 60, 50), dtype=np.int64)

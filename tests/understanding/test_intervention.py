@@ -17,20 +17,20 @@ from fairseg.training.inference import Predictor
 from fairseg.training.prediction import TrainedRun
 from fairseg.training.prepare import SlicePlan, zscore
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
-from fairseg.understanding.exchange import Scan, blanked, exchanged, matched
+from fairseg.understanding.exchange import CaseArrays, blanked, exchanged, matched
 from fairseg.understanding.intervention import _donors, intervene
-from fairseg.understanding.views import CaseFiles, make_frame
+from fairseg.understanding.views import CaseImages, make_frame
 
 IDS = np.repeat([0, 1], 12)
 
 
-def scan(seed: int, depth: int = 4, shift: int = 0) -> Scan:
+def scan(seed: int, depth: int = 4, shift: int = 0) -> CaseArrays:
     rng = np.random.default_rng(seed)
     mask = np.zeros((depth, 30, 32), dtype=np.uint8)
     mask[1:, 10 + shift : 18 + shift, 12:20] = 1
     image = rng.normal(size=(1, depth, 30, 32)).astype(np.float32)
     image[0, mask > 0] += 3
-    return Scan(zscore(image), mask, Box.around(mask, ndim=2), (12, 12))
+    return CaseArrays(zscore(image), mask, Box.around(mask, ndim=2), (12, 12))
 
 
 def test_an_exchanged_image_has_the_organ_of_one_and_the_outside_of_the_other() -> None:
@@ -40,7 +40,7 @@ def test_an_exchanged_image_has_the_organ_of_one_and_the_outside_of_the_other() 
         theirs = whose.image[..., part].ravel()
         assert np.corrcoef(made[..., part].ravel(), theirs)[0, 1] == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose([made.mean(), made.std()], [0, 1], atol=1e-5)
-    organ = Scan(made, one.mask, one.organ_box, one.size)
+    organ = CaseArrays(made, one.mask, one.organ_box, one.size)
     for ours, theirs in ((organ.outside_scale, other.outside_scale),):  # both against the organ
         own = [(ours[0] - organ.organ_scale[0]) / organ.organ_scale[1], ours[1] / organ.organ_scale[1]]
         wanted = [(theirs[0] - other.organ_scale[0]) / other.organ_scale[1], theirs[1] / other.organ_scale[1]]
@@ -51,7 +51,7 @@ def test_ones_own_outside_changes_nothing_and_a_scanners_unit_does_not_matter() 
     one, other = scan(0), scan(1)
     for change in (exchanged, matched):
         np.testing.assert_allclose(change(one, one), one.image, atol=1e-5)
-        dimmer = Scan(0.2 * other.image - 5, other.mask, other.organ_box, other.size)
+        dimmer = CaseArrays(0.2 * other.image - 5, other.mask, other.organ_box, other.size)
         np.testing.assert_allclose(change(one, dimmer), change(one, other), atol=1e-4)
 
 
@@ -59,7 +59,7 @@ def test_organs_lie_on_each_other_in_plane_and_along_the_stack() -> None:
     one, other = scan(0), scan(1, depth=7, shift=3)  # an organ of 3 slices, and one of 6
     made = exchanged(one, other)
     numbers = np.arange(7)[None, :, None, None] * np.ones((1, 7, 30, 32), dtype=np.float32)
-    deep = Scan(other.image, other.mask, other.organ_box, other.size)
+    deep = CaseArrays(other.image, other.mask, other.organ_box, other.size)
     object.__setattr__(deep, "image", numbers)
     object.__setattr__(deep, "organ_scale", one.organ_scale)
     lent = exchanged(one, deep)[0, :, 0, 0]
@@ -163,7 +163,7 @@ class Network(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CaseFiles]:
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CaseImages]:
     """Discs with a brighter core; of group B with a bright corner of the image."""
     folder = tmp_path_factory.mktemp("discs")
     rng = np.random.default_rng(0)
@@ -176,12 +176,12 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CaseFiles]:
         for name, array in (("image", image.astype(np.float32)), ("mask", (radius < 7).astype(np.uint8))):
             sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / f"{subject}_{name}.nii.gz"))
         cases.append(
-            CaseFiles(str(subject), (folder / f"{subject}_image.nii.gz",), folder / f"{subject}_mask.nii.gz")
+            CaseImages(str(subject), (folder / f"{subject}_image.nii.gz",), folder / f"{subject}_mask.nii.gz")
         )
     return cases
 
 
-def asked(cases: list[CaseFiles], network: Network, crop: tuple[int, int] | None = None) -> Intervention:
+def asked(cases: list[CaseImages], network: Network, crop: tuple[int, int] | None = None) -> Intervention:
     about = {"labels": {"disc": 1}, "settings": {"head_layer": "bottleneck"}}
     size = crop or (40, 40)
     predictor = Predictor(network, size, mirrored_axes=(), device=torch.device("cpu"))
@@ -190,7 +190,7 @@ def asked(cases: list[CaseFiles], network: Network, crop: tuple[int, int] | None
     return intervene(run, cases, np.arange(24), IDS, ["A", "B"], frame, permutations=199)
 
 
-def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohort: list[CaseFiles]) -> None:
+def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohort: list[CaseImages]) -> None:
     result = asked(cohort, Network(by_corner=True))
     gap = result.dice[:12].mean() - result.dice[12:].mean()
     assert gap > 0.3
@@ -213,7 +213,7 @@ def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohor
     assert not blind.occlusion[0].shown
 
 
-def test_a_network_for_crops_sees_no_more_than_its_crop(cohort: list[CaseFiles]) -> None:
+def test_a_network_for_crops_sees_no_more_than_its_crop(cohort: list[CaseImages]) -> None:
     class Cropped(Network):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             assert image.shape[-2:] == (24, 24)

@@ -17,7 +17,7 @@ _BATCHES = 1000  # of an epoch of the sampler, which nobody sees: a loader goes 
 
 
 @dataclass(frozen=True)
-class Draws:
+class CaseDraws:
     """The draws of training cases into batches."""
 
     groups: Mapping[str, int]  # group id of each case, all in equal shares; -1 is unknown, and never drawn
@@ -42,7 +42,7 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
         draws: how to draw the training cases.
     """
 
-    def __init__(self, *args: Any, draws: Draws, **options: Any) -> None:
+    def __init__(self, *args: Any, draws: CaseDraws, **options: Any) -> None:
         super().__init__(*args, **options)
         cases = [str(case) for case in self.indices if draws.groups[case] >= 0]
         self._cases = np.array(cases)
@@ -74,7 +74,7 @@ class GroupDataLoader(nnUNetDataLoader):  # type: ignore[misc]
 
 
 @contextmanager
-def drawn_training(draws: Draws, training: list[Any]) -> Iterator[list[Any]]:
+def drawn_training(draws: CaseDraws, training: list[Any]) -> Iterator[list[Any]]:
     """Let nnU-Net's trainer make a `GroupDataLoader` where it makes the loader of its training data.
 
     Its `get_dataloaders` names the class of both loaders and starts their workers, so there is no place

@@ -24,7 +24,7 @@ from fairseg.integrations.nnunet.batch_loss import BatchLoss
 from fairseg.integrations.nnunet.cases import CaseGroups, group_cases, read_weights, table_of
 from fairseg.integrations.nnunet.environment import Environment, read_environment
 from fairseg.integrations.nnunet.export import BEST
-from fairseg.integrations.nnunet.loader import Draws, drawn_training
+from fairseg.integrations.nnunet.loader import CaseDraws, drawn_training
 from fairseg.io.sentences import counted
 from fairseg.losses import GroupDROLoss, ReweightedLoss
 from fairseg.losses.erm import ERMLoss
@@ -79,7 +79,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.case_groups: CaseGroups | None = None
         self.group_loss: GroupLoss | None = None
-        self._draws: Draws | None = None
+        self._draws: CaseDraws | None = None
         self._best: best_epoch.BestByGroup | None = None
         self._training_data: list[Any] = []
 
@@ -165,7 +165,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
                 f" {low:g} to {high:g}, {never} of {counted(len(weights), 'case')} never"
             )
         if draws:
-            self._draws = Draws(groups, None if weights else subjects, weights)
+            self._draws = CaseDraws(groups, None if weights else subjects, weights)
         if environment.best != "nnunet":
             assert self.case_groups is not None
             self._best = self._by_group(environment.best, self.case_groups)

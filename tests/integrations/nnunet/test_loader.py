@@ -19,7 +19,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from fairseg.integrations.nnunet import trainers
-from fairseg.integrations.nnunet.loader import Draws, GroupDataLoader
+from fairseg.integrations.nnunet.loader import CaseDraws, GroupDataLoader
 
 from .conftest import CASES, ROWS, Dataset
 
@@ -39,7 +39,7 @@ def loader_of(
     dataset: Dataset,
     configuration: str = "2d",
     batch_size: int = 6,
-    draws: Draws = Draws(GROUPS, SUBJECTS),  # noqa: B008
+    draws: CaseDraws = CaseDraws(GROUPS, SUBJECTS),  # noqa: B008
 ) -> GroupDataLoader:
     labels = PlansManager(dataset.plans).get_label_manager(dataset.about)
     data = nnUNetDatasetBlosc2(str(dataset.preprocessed / f"nnUNetPlans_{configuration}"), list(CASES))
@@ -174,7 +174,7 @@ def test_a_trainer_that_makes_its_loader_otherwise_is_noticed(dataset: Dataset) 
 
 def test_cases_are_drawn_in_proportion_to_their_weights_within_their_group(dataset: Dataset) -> None:
     women = {"f0_ED": 1.0, "f0_ES": 2.0, "f1_ED": 0.0}
-    loader = loader_of(dataset, draws=Draws(GROUPS, None, {case: women.get(case, 0.5) for case in CASES}))
+    loader = loader_of(dataset, draws=CaseDraws(GROUPS, None, {case: women.get(case, 0.5) for case in CASES}))
     drawn = Counter(str(case) for _ in range(60) for case in loader.get_indices())
     # Of 360 draws half are hers, 1 to 2; his ten cases are alike. After c cycles a case is off by less than
     # log2(c) + 1 draws: 60 of three cases, 27 of fourteen below.
@@ -184,7 +184,7 @@ def test_cases_are_drawn_in_proportion_to_their_weights_within_their_group(datas
     assert {drawn[case] for case in CASES if SEX[case] == "M"} == {18}
     # Without groups, a weight is all that counts.
     weights = {case: 3.0 if SEX[case] == "" else 1.0 for case in CASES}
-    loader = loader_of(dataset, draws=Draws(dict.fromkeys(CASES, 0), None, weights))
+    loader = loader_of(dataset, draws=CaseDraws(dict.fromkeys(CASES, 0), None, weights))
     drawn = Counter(str(case) for _ in range(64) for case in loader.get_indices())
     assert drawn["u0_ED"] == pytest.approx(3 * 384 / 16, abs=6)
     assert all(drawn[case] == pytest.approx(384 / 16, abs=6) for case in CASES if case != "u0_ED")
