@@ -109,7 +109,7 @@ def harm_rows(
     newly, lost = net_events(first, second, options.failure_threshold, drop)
     known = ~(np.isnan(first) | np.isnan(second))
     cells = [
-        _Cell(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
+        _HarmCell(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
         for grouping in groupings
         for number, group in enumerate(grouping.group_names)
         if (known[:, 0] & (np.asarray(grouping.ids) == number)).sum() >= options.min_size
@@ -134,7 +134,7 @@ def net_events(first: Floats, second: Floats, failure_threshold: float, drop: fl
     return fails - failed, (gain < -drop).astype(np.int8) - (gain > drop).astype(np.int8)
 
 
-class _Cell:
+class _HarmCell:
     """A group in a structure: its names, which subjects it has there, and which the other groups have."""
 
     def __init__(
@@ -181,7 +181,7 @@ class _Cell:
 
 
 def _within(
-    cells: Sequence[_Cell],
+    cells: Sequence[_HarmCell],
     newly: Marks,
     lost: Marks,
     alpha: float,
@@ -222,7 +222,7 @@ def _exchanges(size: int, permutations: int, rng: np.random.Generator) -> npt.ND
 
 
 def _between(
-    cells: Sequence[_Cell],
+    cells: Sequence[_HarmCell],
     falls: Marks,
     deep: float,
     alpha: float,
@@ -270,7 +270,7 @@ def _mcnemar(worse: int, better: int) -> float:
     return float(bdtrc(worse - 1, worse + better, 0.5)) if better else 0.0
 
 
-def _as_peers_do(worse: int, cell: _Cell, cells: Sequence[_Cell], falls: Marks) -> float:
+def _as_peers_do(worse: int, cell: _HarmCell, cells: Sequence[_HarmCell], falls: Marks) -> float:
     """Return how likely so many fall in a group by chance, at the rate at which its peers change both ways.
 
     Peers are the other groups of its attribute but the largest: in what is small, and often alike. Their rate

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.shift_limits import BESIDE, MOST_LISTED, Shift, one_directional
+from fairseg.statistics.shift_limits import BESIDE, MOST_LISTED, ShiftTest, one_directional
 from fairseg.statistics.two_samples import (
     DECIMALS,
     Moments,
@@ -66,7 +66,7 @@ def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: fl
     return LocationShift(first, second).limits(level)
 
 
-class LocationShift(Shift):
+class LocationShift(ShiftTest):
     """The shift between two groups, as `hodges_lehmann_limits`.
 
     Attributes:

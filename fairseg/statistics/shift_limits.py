@@ -22,7 +22,7 @@ _STEP = 10.0**-_INTERPOLATED
 MOST_LISTED = 5_000  # differences, of subjects, up to which limits are sought by many shifts at once
 
 
-class Shift(ABC):
+class ShiftTest(ABC):
     """The shift between two groups, made once for limits of several levels.
 
     Attributes:

@@ -19,7 +19,7 @@ from fairseg.statistics.batches import allocation_factor
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.permutation import stratified_fisher
-from fairseg.statistics.shift_limits import Shift, one_directional
+from fairseg.statistics.shift_limits import ShiftTest, one_directional
 from fairseg.statistics.two_samples import (
     BrunnerMunzel,
     Moments,
@@ -29,7 +29,7 @@ from fairseg.statistics.two_samples import (
 )
 
 
-class StratifiedShift(Shift):
+class StratifiedShift(ShiftTest):
     """The shift between two groups that strata have in common.
 
     Attributes:

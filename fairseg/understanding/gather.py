@@ -23,7 +23,7 @@ from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.training.raw import RawDataset, plain_labels, read_raw
 from fairseg.understanding.readable import Floats, Integers
-from fairseg.understanding.views import CaseImages, Frame, make_frame, subject_views
+from fairseg.understanding.views import CasePaths, Frame, make_frame, subject_views
 
 if TYPE_CHECKING:
     from fairseg.training.prediction import TrainedRun
@@ -95,7 +95,7 @@ class Gathered:
     groups_file: str
     bins: Mapping[str, Sequence[float]]
     raw: RawDataset
-    cases: tuple[CaseImages, ...]
+    cases: tuple[CasePaths, ...]
     case_subjects: Integers
     subjects: tuple[str, ...]
     ids: Integers
@@ -192,7 +192,7 @@ def gather(
         scored = _with_dice(of_masks)
     sizes = VoxelSizes.of(spacing, table.set_index("case"))
     files = {
-        name: CaseImages(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
+        name: CasePaths(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
         for name in table["case"]
     }
     margins = call.margins or None

@@ -22,7 +22,7 @@ from fairseg.training.prepare import mask_in_plan, read_case
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
 from fairseg.understanding.exchange import BLANKED, INTERVENTIONS, CaseArrays, blanked
 from fairseg.understanding.readable import Floats, Integers
-from fairseg.understanding.views import CaseImages, Frame
+from fairseg.understanding.views import CasePaths, Frame
 
 DONORS = 2  # of each kind, for each subject
 PATCHES = 6  # along each axis of the image
@@ -33,7 +33,7 @@ _CACHED = 16  # scans in memory
 
 def intervene(
     run: TrainedRun,
-    cases: Sequence[CaseImages],
+    cases: Sequence[CasePaths],
     case_subjects: Integers,
     ids: Integers,
     names: Sequence[str],
@@ -134,7 +134,7 @@ class _Network:
     """The network on the cases of a cohort."""
 
     def __init__(
-        self, run: TrainedRun, cases: Sequence[CaseImages], case_subjects: Integers, frame: Frame
+        self, run: TrainedRun, cases: Sequence[CasePaths], case_subjects: Integers, frame: Frame
     ) -> None:
         self.run, self.cases = run, cases
         self.of_subject: dict[int, list[int]] = defaultdict(list)

@@ -62,7 +62,7 @@ def box_name(margin: float, unit: str = "mm") -> str:
 
 
 @dataclass(frozen=True)
-class CaseImages:
+class CasePaths:
     """The files of a case.
 
     Attributes:
@@ -140,7 +140,7 @@ class Frame:
 
 
 def make_frame(
-    cases: Sequence[CaseImages], labels: Mapping[str, int], margins: Sequence[float] | None
+    cases: Sequence[CasePaths], labels: Mapping[str, int], margins: Sequence[float] | None
 ) -> Frame:
     """Read all reference masks for the largest organ, and how far images reach around it.
 
@@ -217,7 +217,7 @@ def _step(most: float) -> float:
     return next(round(one * decade, 12) for one in (5, 2, 1) if one * decade <= most)
 
 
-def views_of(case: CaseImages, frame: Frame, notes: Counter[str] | None = None) -> dict[str, Floats]:
+def views_of(case: CasePaths, frame: Frame, notes: Counter[str] | None = None) -> dict[str, Floats]:
     """Return the views of a case: images (C, levels, y, x), and vectors of numbers.
 
     A case without any label has none. Warnings about its grids are counted in `notes`.
@@ -390,7 +390,7 @@ def error_maps(prediction: npt.NDArray[Any], location: OrganLocation, frame: Fra
 
 
 def subject_views(
-    cases: Sequence[CaseImages], subjects: Sequence[str], frame: Frame
+    cases: Sequence[CasePaths], subjects: Sequence[str], frame: Frame
 ) -> tuple[list[str], dict[str, npt.NDArray[np.float32]]]:
     """Return the mean of each view over the cases of a subject, and the subjects that have any.
 

@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 import fairseg
-from fairseg.checking import Finding, Severity, page
+from fairseg.checking import CheckFinding, Severity, page
 from fairseg.cli import main
 from fairseg.cohort import TableOptions
 from fairseg.report.templates import environment
@@ -204,7 +204,7 @@ def test_what_to_do_about_an_image_is_not_what_to_do_about_a_mask(raw: Path) -> 
     assert "--on-error" not in to_do["unusable"]  # no option of what reads images
     assert "linearly" in to_do["other_grid"]
     for kind, needed in (("unusable", "--on-error skip"), ("other_grid", "nearest neighbours")):
-        assert needed in Finding(kind, Severity.ERROR, "prediction", ("c0",)).to_do
+        assert needed in CheckFinding(kind, Severity.ERROR, "prediction", ("c0",)).to_do
 
 
 def test_a_person_in_training_and_test_is_an_error_by_name_and_by_image(raw: Path) -> None:
@@ -342,7 +342,7 @@ def test_every_kind_says_what_and_what_to_do() -> None:
 
 def test_the_worst_finding_decides_the_exit_code() -> None:
     assert [level.exit_code for level in Severity] == [2, 1, 0]
-    assert Finding("no_table", Severity.WARNING, "groups").to_do.startswith("Write groups.csv")
+    assert CheckFinding("no_table", Severity.WARNING, "groups").to_do.startswith("Write groups.csv")
 
 
 def test_files_of_a_check_are_whole_and_nothing_is_markup(cohort: Path, tmp_path: Path) -> None:

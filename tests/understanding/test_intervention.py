@@ -19,7 +19,7 @@ from fairseg.training.prepare import SlicePlan, zscore
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
 from fairseg.understanding.exchange import CaseArrays, blanked, exchanged, matched
 from fairseg.understanding.intervention import _donors, intervene
-from fairseg.understanding.views import CaseImages, make_frame
+from fairseg.understanding.views import CasePaths, make_frame
 
 IDS = np.repeat([0, 1], 12)
 
@@ -163,7 +163,7 @@ class Network(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CaseImages]:
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CasePaths]:
     """Discs with a brighter core; of group B with a bright corner of the image."""
     folder = tmp_path_factory.mktemp("discs")
     rng = np.random.default_rng(0)
@@ -176,12 +176,12 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> list[CaseImages]:
         for name, array in (("image", image.astype(np.float32)), ("mask", (radius < 7).astype(np.uint8))):
             sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / f"{subject}_{name}.nii.gz"))
         cases.append(
-            CaseImages(str(subject), (folder / f"{subject}_image.nii.gz",), folder / f"{subject}_mask.nii.gz")
+            CasePaths(str(subject), (folder / f"{subject}_image.nii.gz",), folder / f"{subject}_mask.nii.gz")
         )
     return cases
 
 
-def asked(cases: list[CaseImages], network: Network, crop: tuple[int, int] | None = None) -> Intervention:
+def asked(cases: list[CasePaths], network: Network, crop: tuple[int, int] | None = None) -> Intervention:
     about = {"labels": {"disc": 1}, "settings": {"head_layer": "bottleneck"}}
     size = crop or (40, 40)
     predictor = Predictor(network, size, mirrored_axes=(), device=torch.device("cpu"))
@@ -190,7 +190,7 @@ def asked(cases: list[CaseImages], network: Network, crop: tuple[int, int] | Non
     return intervene(run, cases, np.arange(24), IDS, ["A", "B"], frame, permutations=199)
 
 
-def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohort: list[CaseImages]) -> None:
+def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohort: list[CasePaths]) -> None:
     result = asked(cohort, Network(by_corner=True))
     gap = result.dice[:12].mean() - result.dice[12:].mean()
     assert gap > 0.3
@@ -213,7 +213,7 @@ def test_a_network_that_goes_by_the_outside_is_told_from_one_that_does_not(cohor
     assert not blind.occlusion[0].shown
 
 
-def test_a_network_for_crops_sees_no_more_than_its_crop(cohort: list[CaseImages]) -> None:
+def test_a_network_for_crops_sees_no_more_than_its_crop(cohort: list[CasePaths]) -> None:
     class Cropped(Network):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             assert image.shape[-2:] == (24, 24)

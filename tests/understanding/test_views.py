@@ -9,7 +9,7 @@ from PIL import Image
 
 from fairseg.understanding import views
 from fairseg.understanding.organ_location import SIZE
-from fairseg.understanding.views import CaseImages, make_frame, views_of
+from fairseg.understanding.views import CasePaths, make_frame, views_of
 
 
 def write(path: Path, array: np.ndarray, spacing: tuple[float, ...]) -> Path:
@@ -21,9 +21,9 @@ def write(path: Path, array: np.ndarray, spacing: tuple[float, ...]) -> Path:
 
 def case(
     folder: Path, name: str, image: np.ndarray, mask: np.ndarray, spacing: tuple[float, ...] = (2.0, 2.0, 8.0)
-) -> CaseImages:
+) -> CasePaths:
     files = (write(folder / f"{name}_0000.nii.gz", image, spacing),)
-    return CaseImages(name, files, write(folder / f"{name}.nii.gz", mask, spacing))
+    return CasePaths(name, files, write(folder / f"{name}.nii.gz", mask, spacing))
 
 
 def organ(shape: tuple[int, ...] = (5, 60, 60)) -> np.ndarray:
@@ -165,7 +165,7 @@ def test_colours_in_one_file_are_read_as_a_file_for_each_channel(tmp_path: Path)
     apart = tuple(tmp_path / f"a_000{number}.png" for number in range(3))
     for file, channel in zip(apart, colours, strict=True):
         Image.fromarray(channel).save(file)
-    cases = [CaseImages("a", files, tmp_path / "a.png") for files in ((tmp_path / "colours.png",) * 3, apart)]
+    cases = [CasePaths("a", files, tmp_path / "a.png") for files in ((tmp_path / "colours.png",) * 3, apart)]
     frame = make_frame(cases, {"organ": 1}, (0.0,))
     one, two = (views_of(case, frame) for case in cases)
     for name in two:
@@ -193,7 +193,7 @@ def test_margins_fit_the_images_and_those_that_remove_nothing_are_told(
     mask[30:50, 15:25] = 1
     file = tmp_path / "a.png"
     Image.fromarray(mask).save(file)
-    case = CaseImages("a", (file,), file, spacing=None if spacing is None else (spacing,))
+    case = CasePaths("a", (file,), file, spacing=None if spacing is None else (spacing,))
     frame = make_frame([case], {"organ": 1}, asked)
     assert (frame.margins, frame.useless) == (pytest.approx(tried), useless)
 
@@ -216,7 +216,7 @@ def test_error_maps_say_what_is_too_much_and_what_is_missing(tmp_path: Path, sce
     guess[:, 20:34, 32:48] = 1  # moved to the right by half its width
     one = case(tmp_path, "a", image, mask)
     predicted = write(tmp_path / "guess.nii.gz", guess, (2.0, 2.0, 8.0))
-    one = CaseImages(one.name, one.images, one.reference, predicted)
+    one = CasePaths(one.name, one.images, one.reference, predicted)
     frame = make_frame([one], {"organ": 1}, (0.0,))
     too_much, missing = views_of(one, frame)[views.ERRORS][:, 1]
     half = SIZE // 2
