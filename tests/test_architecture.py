@@ -125,7 +125,7 @@ import fairseg
 rng = np.random.default_rng(0)
 scores = pd.DataFrame({{
     "subject": [f"s{{i}}" for i in range(80)], "sex": ["F", "M"] * 40, "site": ["A"] * 40 + ["B"] * 40,
-    "age": rng.normal(60, 9, 80), "dice": rng.uniform(0.6, 0.95, 80),
+    "age": rng.normal(60, 9, 80), "dice": rng.uniform(0.6, 0.95, 80), "rare": list("abcd") + ["e"] * 76,
 }})
 scores.loc[:3, "dice"] = 0.0
 fairseg.audit(scores, by="sex", also=["site"], adjust=["site", "age"]).save({str(tmp_path)!r} + "/audit")

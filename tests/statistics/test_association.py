@@ -20,6 +20,7 @@ from fairseg.statistics.association import (
     WELCH_T,
     count_test,
     mean_test,
+    random_tables,
 )
 
 
@@ -84,6 +85,23 @@ def test_monte_carlo_comes_close_to_all_tables_counted_out(counts: list[list[int
     assert abs(p - expected) < 4 * np.sqrt(expected * (1 - expected) / 20_000) + 1 / 20_000
     assert count_test(counts) == (p, test)  # a fixed seed
     assert (p * 20_001) == pytest.approx(round(p * 20_001))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [([3, 2, 4], [4, 3, 2]), ([5, 1], [2, 4]), ([2, 3, 1, 1], [1, 6]), ([0, 4, 3], [5, 2])],
+)
+def test_tables_are_drawn_as_often_as_they_are_probable(rows: list[int], columns: list[int]) -> None:
+    number = 100_000
+    tables = random_tables(np.array(rows), np.array(columns), number, np.random.default_rng(0))
+    probability = stats.random_table(rows, columns)
+    kinds, times = np.unique(tables, axis=0, return_counts=True)
+    every = {table.tobytes(): probability.pmf(table) for table in tables_with_margins(rows, columns)}
+    assert {kind.tobytes() for kind in kinds} <= set(every)
+    shares = dict.fromkeys(every, 0.0)
+    shares |= {kind.tobytes(): count / number for kind, count in zip(kinds, times.tolist(), strict=True)}
+    for key, p in every.items():
+        assert abs(shares[key] - p) < 5 * np.sqrt(p * (1 - p) / number) + 1 / number
 
 
 def test_monte_carlo_never_says_zero() -> None:
