@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.shift_limits import BESIDE, MOST_LISTED, ShiftTest, one_directional
+from fairseg.statistics.shift_limits import BESIDE, FEW, MOST_LISTED, ShiftTest, one_directional
 from fairseg.statistics.two_samples import (
     DECIMALS,
     Moments,
@@ -81,6 +81,7 @@ class LocationShift(ShiftTest):
         self._span = float(max(self._x[-1], self._y[-1]) - min(self._x[0], self._y[0]))
         self._half = rounding_step(self._x, self._y) / 2
         self.exact, self.smooth = not self._half, bool(self._half)
+        self.few = min(self._x.size, self._y.size) < FEW
         beyond = 2 * self._half + BESIDE
         self.ends = float(self._x[0] - self._y[-1]) - beyond, float(self._x[-1] - self._y[0]) + beyond
         self._sums = tuple(np.concatenate([[0.0], np.cumsum(sample)]) for sample in (self._x, self._y))

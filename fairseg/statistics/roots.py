@@ -10,6 +10,7 @@ Integers = npt.NDArray[np.int64]
 _MOST_STEPS = 100
 _RELATIVE = 4 * float(np.finfo(float).eps)
 _PROBES = 16  # positions that are tried at once
+_CHUNK = 256  # positions in memory at once, of all that are tried
 
 
 def brent(function: Callable[[float], float], start: float, end: float, tolerance: float) -> float:
@@ -92,3 +93,25 @@ def first_positions(
         start = np.where(searching & (first > 0), probes[rows, first - 1] + 1, start)
         stop = np.where(searching, ends, stop)
     return stop
+
+
+def settled_positions(holds: Callable[[Integers], npt.NDArray[np.bool_]], high: npt.ArrayLike) -> Integers:
+    """Return for each of several ranges the position from which on something holds up to the range's end.
+
+    All positions are tried: unlike for `first_positions`, it may hold and fail by turns.
+
+    Args:
+        holds: of positions, (R, P), a row a range, whether it holds.
+        high: the position after the last, (R,); the first is 0.
+
+    >>> settled_positions(lambda position: position % 7 > 2, [20, 13]).tolist()
+    [17, 10]
+    """
+    stop = np.array(high, dtype=np.int64)
+    settled = np.zeros_like(stop)
+    for begin in range(0, int(stop.max()), _CHUNK):
+        probes = np.tile(np.arange(begin, min(begin + _CHUNK, int(stop.max()))), (stop.size, 1))
+        fails = ~holds(probes) & (probes < stop[:, None])
+        last = probes[:, -1] + 1 - fails[:, ::-1].argmax(axis=1)
+        settled = np.where(fails.any(axis=1), last, settled)
+    return settled

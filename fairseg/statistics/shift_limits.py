@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.roots import Integers, brent, first_positions
+from fairseg.statistics.roots import Integers, brent, first_positions, settled_positions
 from fairseg.statistics.two_samples import DECIMALS, BrunnerMunzel, Moments, check_level
 
 BESIDE = 0.25 * 10.0**-DECIMALS  # of a difference: no other lies between
 _COARSE = 3e-6  # of the range that is searched, before differences are looked at one by one
 _INTERPOLATED = DECIMALS - 1  # decimals of limits that no difference gives
 _STEP = 10.0**-_INTERPOLATED
+FEW = 10  # values below which the test of a larger shift can accept what that of a smaller one rejects
 MOST_LISTED = 5_000  # differences, of subjects, up to which limits are sought by many shifts at once
 
 
@@ -32,6 +33,7 @@ class ShiftTest(ABC):
         exact: whether estimate and limits are differences of subjects, not interpolated between them.
         smooth: whether no difference of subjects is one.
         pairs: of subjects, one of each group.
+        few: whether a group, in a stratum, has fewer than 10 values.
         estimate: the shift first - second at which the effect is a half.
     """
 
@@ -41,6 +43,7 @@ class ShiftTest(ABC):
     exact: bool
     smooth: bool
     pairs: int
+    few: bool
     estimate: float
 
     @abstractmethod
@@ -158,7 +161,10 @@ class ShiftTest(ABC):
         )
 
     def _listed_limits(self, alpha: float, ends: list[float]) -> tuple[float, float]:
-        """Return both limits, found among all shifts that may be one."""
+        """Return both limits, found among all shifts that may be one.
+
+        With few subjects the test can accept shifts beyond one that it rejects. The limits hold all of them.
+        """
         from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
         outward = np.array([[-1], [1]])
@@ -170,11 +176,15 @@ class ShiftTest(ABC):
         start = self.estimate - outward[:, 0] * BESIDE
         inside, outside = accepted(np.stack([start, ends], axis=1)).T
         candidate, number, step = self._candidates(start, ends, outward[:, 0])
-        beyond = first_positions(
-            lambda position: accepted(candidate(position) + outward * step) == outside[:, None],
-            np.zeros(2),
-            np.where(inside != outside, number, 0),
-        )
+        number = np.where(inside != outside, number, 0)
+
+        def as_outside(position: Integers) -> npt.NDArray[np.bool_]:
+            return np.asarray(accepted(candidate(position) + outward * step) == outside[:, None])
+
+        if self.few and self.exact:
+            beyond = settled_positions(as_outside, number)
+        else:
+            beyond = first_positions(as_outside, np.zeros(2), number)
         found = (inside != outside) & (beyond < number)
         low, high = np.where(found, candidate(beyond[:, None])[:, 0], np.round(ends, DECIMALS)) + 0.0
         return float(low), float(high)

@@ -28,6 +28,8 @@ from fairseg.statistics.two_samples import (
     times_to_settle_shares,
 )
 
+_ROUNDING = 1e-9  # of an effect; strata of different sizes can bring it as near to a half as one likes
+
 
 class StratifiedShift(ShiftTest):
     """The shift between two groups that strata have in common.
@@ -47,9 +49,9 @@ class StratifiedShift(ShiftTest):
         weights = n * m / (n + m)
         self._weights = weights / weights.sum()
         self._chance = self._weights * allocation_factor(n, m) / weights.sum()
-        self._within = float(0.25 * (self._weights / (n * m)).min())  # less than any change of the effect
         self.pairs = sum(shift.pairs for shift in self._shifts)
         self.exact = all(shift.exact for shift in self._shifts)
+        self.few = any(shift.few for shift in self._shifts)
         self.smooth = all(shift.smooth for shift in self._shifts)
         ends = np.array([shift.ends for shift in self._shifts])
         self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
@@ -62,7 +64,7 @@ class StratifiedShift(ShiftTest):
     @cached_property
     def estimate(self) -> float:  # type: ignore[override]
         """The shift first - second at which the pooled effect is a half: Hodges-Lehmann's within strata."""
-        return self._middle(lambda shift: np.asarray(self.at(shift)[0]), self._within)
+        return self._middle(lambda shift: np.asarray(self.at(shift)[0]), _ROUNDING)
 
     def at(self, shift: npt.ArrayLike) -> Moments:
         """Return pooled effect, standard error and degrees of freedom of first - shift against second."""

@@ -1,5 +1,7 @@
 """Tests pooled over strata: one stratum is the plain test, and shifts of strata cancel out."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,6 +21,66 @@ def test_one_stratum_is_the_plain_test() -> None:
     shares = StratifiedShares([(6, 10, 1, 30)])
     assert shares.p == pytest.approx(fisher_exact(6, 10, 1, 30))
     np.testing.assert_allclose(shares.limits(), newcombe(6, 10, 1, 30))
+
+
+def draw_strata(rng: np.random.Generator) -> list[tuple[Floats, Floats]]:
+    """Draw two or three strata, of which one has few subjects; some scores are 0."""
+    sizes = rng.integers(3, 25, (rng.integers(2, 4), 2))
+    sizes[0, 0] = rng.integers(3, 10)
+    strata = []
+    for n, m in sizes:
+        first, second = rng.beta(9, 2, n), rng.beta(9, 2, m) - rng.choice([0.0, 0.05])
+        first[rng.random(n) < 0.2] = 0.0
+        strata.append((np.round(first, 10), np.round(second, 10)))
+    return strata
+
+
+def differences_of(strata: list[tuple[Floats, Floats]]) -> list[Floats]:
+    return [np.sort(np.round(np.subtract.outer(*pair).ravel(), 10)) for pair in strata]
+
+
+def test_the_estimate_is_where_the_effect_in_fractions_is_a_half() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        strata = draw_strata(rng)
+        by_stratum = differences_of(strata)
+        jumps = np.unique(np.concatenate(by_stratum))
+        effects = []  # minus a half, before the first difference, between them, and after the last
+        for shift in [-np.inf, *jumps]:
+            above = [values.size - int(values.searchsorted(shift, "right")) for values in by_stratum]
+            effects.append(
+                sum(
+                    Fraction(2 * number - values.size, first.size + second.size)
+                    for number, values, (first, second) in zip(above, by_stratum, strata, strict=True)
+                )
+            )
+        low = next(k for k in range(jumps.size) if effects[k + 1] <= 0)
+        high = next(k for k in reversed(range(jumps.size)) if effects[k] >= 0)
+        expected = (jumps[low] + jumps[high]) / 2
+        assert StratifiedShift(strata).estimate == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_limits_of_few_subjects_hold_every_shift_that_the_test_accepts(level: float) -> None:
+    rng, several = np.random.default_rng(6), 0
+    for _ in range(100):
+        strata = draw_strata(rng)
+        shift = StratifiedShift(strata)
+        assert shift.few
+        jumps = np.unique(np.concatenate(differences_of(strata)))
+        for sign, limit in zip((-1, 1), shift.limits(level)[1:], strict=True):
+            outward = np.sort(sign * jumps[sign * jumps >= sign * shift.estimate])
+            if shift.p <= 1 - level and sign * shift.estimate < 0:
+                outward = outward[outward <= 0]
+            effect, se, df = shift.at(sign * (outward + 2.5e-11))
+            accepted = stats.t.cdf(sign * (effect - 0.5) / se, df) > (1 - level) / 2
+            several += int(np.abs(np.diff(accepted.astype(int))).sum() > 1)
+            last = np.flatnonzero(accepted)[-1] if accepted.any() else -1
+            expected = sign * outward[min(last + 1, outward.size - 1)] if outward.size else 0.0
+            if shift.p > 1 - level and sign * expected < 0:
+                expected = 0.0
+            assert limit == pytest.approx(expected, abs=1e-9)
+    assert several or level < 0.99  # a test that accepts beyond what it rejects was among them
 
 
 def test_what_strata_differ_by_does_not_count() -> None:
