@@ -12,7 +12,7 @@ import pytest
 import fairseg
 from fairseg.io.images import find_masks
 from fairseg.io.label_files import read_labels
-from fairseg.understanding.views import CaseFiles, make_frame
+from fairseg.understanding.views import CasePaths, make_frame
 
 Save = Callable[..., Path]
 NAMES = ("liver", "spleen", "aorta")
@@ -99,7 +99,7 @@ def test_other_doors_read_them_too(folders: Path, tmp_path: Path) -> None:
     assert not result.files["error"].any()
     codes = dict(zip(NAMES, (1, 2, 3), strict=True))
     cases = [
-        [CaseFiles(case, (), file) for case, file in find_masks(folder, "references").items()]
+        [CasePaths(case, (), file) for case, file in find_masks(folder, "references").items()]
         for folder in (folders / "references", folders / "whole" / "references")
     ]
     first, second = (make_frame(own, codes, (0.0,)) for own in cases)
