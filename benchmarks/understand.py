@@ -35,7 +35,7 @@ from fairseg.understanding.changes import change_with_limits, with_holm
 from fairseg.understanding.intervention import _donors
 from fairseg.understanding.readable import PERMUTATIONS, Model
 from fairseg.understanding.used import associations
-from fairseg.understanding.views import CaseFiles, make_frame, subject_views
+from fairseg.understanding.views import CasePaths, make_frame, subject_views
 
 COHORTS = {
     "all shifts": SHIFT,
@@ -60,7 +60,7 @@ def cohort_views(shift: Shift, seed: int, number: int) -> tuple[dict[str, np.nda
         write_phantom(folder, subjects=sizes, test_subjects=0, shift=shift, seed=seed)
         raw = read_raw(folder)
         table = pd.read_csv(Path(folder) / "groups.csv").set_index("case").loc[list(raw.images)]
-        cases = [CaseFiles(name, raw.images[name], raw.masks[name]) for name in raw.images]
+        cases = [CasePaths(name, raw.images[name], raw.masks[name]) for name in raw.images]
         frame = make_frame(cases, plain_labels(raw, "this benchmark"), (0.0, 5.0, 10.0, 20.0, 40.0))
         names, found = subject_views(cases, table["subject"].tolist(), frame)
     groups = table.drop_duplicates("subject").set_index("subject").loc[names, "group"]
