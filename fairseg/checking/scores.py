@@ -34,8 +34,10 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
     )
     table, main = scores.table, scores.metrics[0]
     metric_title = scores.title if main == "dice" else title(main)
-    absent = table[list(VOXELS)].eq(0).all(axis=1) if set(VOXELS) <= set(table) else False
-    no_value = table.assign(lacks=table[main].isna() & ~absent).groupby("subject", sort=False)["lacks"]
+    lacks = table[main].isna()
+    if set(VOXELS) <= set(table):
+        lacks &= ~table[list(VOXELS)].eq(0).all(axis=1)  # a structure that neither mask has lacks no score
+    no_value = table.assign(lacks=lacks).groupby("subject", sort=False)["lacks"]
     whole, partly = no_value.all(), no_value.any()
     facts = {"subjects": len(partly)}
     # An audit refuses a column without numbers.
