@@ -17,9 +17,11 @@ from fairseg.io.arguments import fits
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import fisher_many
 from fairseg.statistics.pools import DIRECTIONS, Direction, Pools
+from fairseg.statistics.roots import brent
 
 LARGEST = 100_000  # subjects of a group that are tried
 _OUTSIDE = 1e-7  # probability of counts that are left out of an exact power, on each side
+_TOLERANCE = 2e-12  # of the shape of assumed scores
 _SMALLEST_DIFFERENCE = 1e-4  # that is planned for; smaller ones need more subjects than there are
 _MOST_UNEQUAL = 1000.0  # subjects of one group to one of the other
 _OFF = 0.03  # of the power that is asked for
@@ -243,16 +245,18 @@ def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
     >>> round(float(np.median(pool)), 4), round(float(np.subtract(*np.quantile(pool, [0.75, 0.25]))), 3)
     (0.9, 0.05)
     """
-    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
-    from scipy.special import betaincinv  # noqa: PLC0415
+    from scipy.special import betaincinv  # noqa: PLC0415  (slow to import)
 
     if not 0 < median < 1 or not iqr > 0:
         raise ValueError(f"median must lie between 0 and 1 and iqr above 0, got {median} and {iqr}")
 
     def shape(total: float) -> tuple[float, float]:
         """Return both parameters of the beta distribution of this sum whose median it is."""
-        part = brentq(
-            lambda share: betaincinv(total * share, total * (1 - share), 0.5) - median, 1e-9, 1 - 1e-9
+        part = brent(
+            lambda share: float(betaincinv(total * share, total * (1 - share), 0.5)) - median,
+            1e-9,
+            1 - 1e-9,
+            _TOLERANCE,
         )
         return total * part, total * (1 - part)
 
@@ -263,7 +267,7 @@ def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
     least, most = np.log(2.0), np.log(1e7)
     if excess(least) < 0 or excess(most) > 0:
         raise ValueError(f"no scores between 0 and 1 have median {median} and interquartile range {iqr}")
-    a, b = shape(float(np.exp(brentq(excess, least, most))))
+    a, b = shape(float(np.exp(brent(excess, least, most, _TOLERANCE))))
     return np.asarray(betaincinv(a, b, (np.arange(number) + 0.5) / number))
 
 

@@ -25,8 +25,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
+from fairseg.metrics.ranks import mid_ranks
 from fairseg.statistics.effects import auc_limits
 
 Floats = npt.NDArray[np.float64]
@@ -376,6 +376,6 @@ class _Deals:
             # Subjects of neither stand above all, where their rank does not count.
             compared = np.where(inside | outside, scores[:, stratum].round(10), np.inf)
             n = inside.sum(axis=1)
-            wins += (rankdata(compared, axis=1) * inside).sum(axis=1) - n * (n + 1) / 2
+            wins += (mid_ranks(compared) * inside).sum(axis=1) - n * (n + 1) / 2
             pairs += n * outside.sum(axis=1)
         return np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.5)

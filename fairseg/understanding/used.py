@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
+from fairseg.metrics.ranks import mid_ranks
 from fairseg.statistics.confounders import adjusted_gap
 from fairseg.understanding.readable import (
     FOLDS,
@@ -254,7 +254,7 @@ def _ranks(values: Floats, ids: Integers) -> Floats:
     """Return ranks within each group, centred and of unit variance, so that groups of all sizes agree."""
     ranks = np.zeros(values.size)
     for group in np.unique(ids):
-        group_ranks = rankdata(values[ids == group])
+        group_ranks = mid_ranks(values[ids == group])
         spread = group_ranks.std()
         ranks[ids == group] = (group_ranks - group_ranks.mean()) / spread if spread > 0 else 0.0
     return ranks
