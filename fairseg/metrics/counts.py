@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.metrics.masks import MaskPair, Pair
+from fairseg.metrics.masks import FEW, MaskPair, Pair
 
 _CHUNK = 1 << 16  # voxels counted at a time: small enough to stay in the processor's cache
-_FEW = 16  # up to here, comparing with each label beats a histogram
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def _count(pair: MaskPair) -> npt.NDArray[np.int64]:
     rows = max(1, _CHUNK * size // pair.reference.size)
     for start in range(0, size, rows):
         predicted, true = pair.prediction[start : start + rows], pair.reference[start : start + rows]
-        if len(labels) <= _FEW:
+        if len(labels) <= FEW:
             for position, value in enumerate(labels):
                 masks = predicted == value, true == value
                 counts[:, position] += [np.count_nonzero(mask) for mask in (*masks, masks[0] & masks[1])]

@@ -23,6 +23,7 @@ Structures = Labels | Mapping[str, int | tuple[int, ...]] | Mapping[str | int, t
 Unions = tuple[tuple[int, ...], ...]  # of each structure its label values
 Mask = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+FEW = 16  # labels: up to here, comparing a mask with each beats a histogram
 # The attribute that identifies images of SimpleITK and nibabel, and how to get their voxels.
 _IMAGES = {
     "GetPixelIDValue": "sitk.GetArrayFromImage(image), with spacing=image.GetSpacing()[::-1] for distances",
@@ -142,7 +143,7 @@ def check_pair(
         predicted, truth, size = predicted.T, truth.T, size[::-1]
         shape = shape[::-1]
     box = foreground(predicted, truth)
-    predicted, truth = predicted[box], truth[box]
+    predicted, truth = np.ascontiguousarray(predicted[box]), np.ascontiguousarray(truth[box])
     if unions is None or predicted_unions is None:
         present = np.union1d(labels_in(predicted), labels_in(truth)).astype(np.int64)
         return MaskPair(predicted, truth, present[present != ignore], size, shape)
@@ -260,6 +261,9 @@ def labels_in(mask: Mask) -> npt.NDArray[np.int64]:
     if mask.dtype.itemsize > 2:
         values = np.unique(mask)
         return values[values > 0].astype(np.int64)
+    top = int(mask.max(initial=0))
+    if top <= FEW:
+        return np.array([value for value in range(1, top + 1) if (mask == value).any()], dtype=np.int64)
     occurs = np.zeros(1 << 8 * mask.dtype.itemsize, dtype=bool)
     occurs[mask.ravel()] = True  # no sort: many times faster than np.unique
     return np.flatnonzero(occurs[1:]) + 1

@@ -11,21 +11,22 @@ How it is fast, and still exact:
 2. A surface voxel that both masks share has distance 0 and is only counted.
 3. Most others have a partner a few voxels away: the offsets around a voxel are looked up in the order
    of their length in mm, and the first hit is the nearest neighbour.
-4. The few that are farther away go to a k-d tree. If only the largest distance is needed, most of
-   them are ruled out first, because the distance of a voxel's neighbour bounds its own.
+4. The few that are farther away are measured against all of the other surface: by one matrix product
+   where they are few, by a k-d tree where they are many. If only the largest distance is needed, most
+   of them are ruled out first, because the distance of a voxel's neighbour bounds its own.
 
 All distances are integer offsets times the spacing, as in SciPy's distance transform, so they equal
 medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, singledispatch
+from functools import cached_property, lru_cache, singledispatch
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fairseg.metrics.masks import MaskPair, Pair, renumber
+from fairseg.metrics.masks import FEW, MaskPair, Pair, renumber
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -33,10 +34,12 @@ Floats = npt.NDArray[np.float64]
 _REACH = 10  # offsets are looked up to this many voxels along the finest axis ...
 _OFFSETS = {1: 20, 2: 250}  # ... but not more of them than this (2D: nearly a full disc) ...
 _OFFSETS_3D = 400  # ... or this
-_FIRST = 32  # offsets tried before it pays to rule voxels out
-_MANY = 2000  # voxels left after that from which on it pays
+_BLOCK = 8  # offsets looked up at a time, where it only matters whether one of them hits
+_FIRST = 24  # offsets tried before it pays to rule voxels out
+_MANY = 100  # voxels left after that from which on it pays
 _CHUNK = 1 << 14  # voxels looked up at a time, to stay in the processor's cache
 _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
+_PRODUCT = 1 << 19  # distances that take less time all together than a tree
 
 
 @dataclass(frozen=True)
@@ -129,19 +132,20 @@ class _Search:
                 _keep_surface(half, steps, spare)
         del ids
 
-        first, second = self._halves()
-        index = np.flatnonzero(np.not_equal(first, second, out=spare[0]))
-        sides = [mask[index] for mask in (first, second)]
-        np.logical_not(spare[0], out=spare[0])
-        shared = first[np.logical_and(spare[0], first, out=spare[0])]
-        self.count = np.array([_tally(side, number) for side in sides]) + _tally(shared, number)
-        del shared, spare
-        lacking = np.concatenate(([True], (self.count == 0).any(axis=0)))
+        halves = self._halves()
+        self._voxels = [np.flatnonzero(half != 0) for half in halves]  # quicker than without "!= 0"
+        labels = [half.take(voxels) for half, voxels in zip(halves, self._voxels, strict=True)]
+        self.count = np.array([_tally(label, number) for label in labels])
+        in_both = np.concatenate(([False], (self.count > 0).all(axis=0)))
         # A voxel of the first mask looks for its partner in the second half, and the reverse.
-        first_asks, second_asks = (~lacking[side] for side in sides)
-        self.query = np.concatenate((index[first_asks] + self.size, index[second_asks]))
-        self.label = np.concatenate((sides[0][first_asks], sides[1][second_asks]))
-        self._trees: dict[tuple[bool, int], tuple[cKDTree, npt.NDArray[np.int64]]] = {}
+        asks = [
+            np.flatnonzero((other.take(voxels) != label) & in_both.take(label))
+            for other, voxels, label in zip(halves[::-1], self._voxels, labels, strict=True)
+        ]
+        first, second = (voxels.take(ask) for voxels, ask in zip(self._voxels, asks, strict=True))
+        self.query = np.concatenate((first + self.size, second))
+        self.label = np.concatenate([label.take(ask) for label, ask in zip(labels, asks, strict=True)])
+        self._targets: dict[int, _Target] = {}
 
     def _halves(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]:
         return self.surface[: self.size], self.surface[self.size :]
@@ -151,94 +155,136 @@ class _Search:
 
         The first `start` offsets around them are known to hit nothing.
         """
-        distance = self._look_around(queries, start, len(self.offset))
+        distance = self._look_around(queries, start)
         unreached = np.flatnonzero(np.isinf(distance))
         if unreached.size:
             distance[unreached] = self._look_far(queries[unreached])
         return distance
 
     def largest(self) -> Floats:
-        """Return the distances of `nearest`, but 0 for voxels that cannot have the largest."""
-        everything = np.arange(self.query.size)
-        distance = self._look_around(everything, 0, _FIRST)
-        unreached = np.flatnonzero(np.isinf(distance))
-        if unreached.size > _MANY:
-            unreached = self._rule_out(unreached, distance)
-        distance[unreached] = self.nearest(unreached, _FIRST)
+        """Return the distances of `nearest`, but 0 for voxels that cannot have the largest of their label."""
+        distance = np.zeros(self.query.size)
+        pending, start = np.arange(self.query.size), 0
+        while pending.size and start + _BLOCK <= min(_FIRST, len(self.offset)):
+            farther = pending[~self._hits(pending, start)]
+            # A label of which no voxel is left has its largest distance among those that were hit just now.
+            goes_on = np.zeros(self.count.shape[1] + 1, dtype=bool)
+            goes_on[self.label[farther]] = True
+            last = pending[~goes_on[self.label[pending]]]
+            distance[last] = self._look_around(last, start)
+            pending, start = farther, start + _BLOCK
+        if pending.size > _MANY:
+            pending = self._rule_out(pending, start, distance)
+        distance[pending] = self.nearest(pending, start)
         return distance
 
-    def _rule_out(self, queries: Ints, distance: Floats) -> Ints:
-        """Set to 0 the distances that are surely not the largest; return the queries still open.
+    def _rule_out(self, queries: Ints, start: int, distance: Floats) -> Ints:
+        """Measure some of the queries; return the others that can have a distance larger than those.
 
         One voxel in each small cell is measured. A distance changes by no more than the length of a step, so
         the others of the cell have at most its distance plus their distance from it.
         """
-        voxel = self._position(self.query[queries])
+        label, size = self.label[queries], self.count.shape[1] + 1
         edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
-        cells = -(-np.array(self.shape) // edge)
-        cell = np.ravel_multi_index(tuple((voxel // edge).T), tuple(cells))
-        cell += int(cells.prod()) * (
-            2 * self.label[queries].astype(np.int64) + (self.query[queries] >= self.size)
-        )
-        _, first, member = np.unique(cell, return_index=True, return_inverse=True)
-        measured = self.nearest(queries[first], _FIRST)
-        distance[queries[first]] = measured
-        floor = np.zeros(int(self.label.max()) + 1)
-        np.maximum.at(floor, self.label[queries[first]], measured)
-        length = np.linalg.norm((voxel - voxel[first][member]) * self.spacing, axis=1)
+        voxel = self._position(self.query[queries])
+        cell = (self.query[queries] >= self.size) * size + label.astype(np.int64)
+        for axis, (length, side) in enumerate(zip(self.shape, edge.tolist(), strict=True)):
+            cell = cell * (length // side + 1) + voxel[axis] // side
+        # The table is small: where two cells share a slot, all voxels of the one are measured.
+        slot, order = cell % (4 * queries.size), np.arange(queries.size)
+        table = np.empty(4 * queries.size, dtype=np.intp)
+        table[slot] = order
+        member = table[slot]
+        is_measured = (member == order) | (cell[member] != cell)
+        measured = np.zeros(queries.size)
+        measured[is_measured] = self.nearest(queries[is_measured], start)
+        distance[queries] = measured
+        floor = np.zeros(size)
+        np.maximum.at(floor, label, measured)
+        bound = measured[member] + _length(voxel - voxel[:, member], self.spacing)
         # The slack keeps a tie, which rounding could hide, among the open ones.
-        is_open = measured[member] + length > floor[self.label[queries]] * (1 - 1e-9)
-        distance[queries[~is_open & np.isinf(distance[queries])]] = 0.0
-        is_open[first] = False
-        return np.asarray(queries[is_open])
+        return np.asarray(queries[~is_measured & (bound > floor[label] * (1 - 1e-9))])
 
-    def _look_around(self, queries: Ints, start: int, stop: int) -> Floats:
-        """Try the offsets from `start` to `stop` in the order of their length; inf where none hits."""
+    def _hits(self, queries: Ints, start: int) -> npt.NDArray[np.bool_]:
+        """Say of which queries one of the offsets in the block from `start` on hits, bool, same shape."""
+        block = self.offset[start : start + _BLOCK, None]
+        hits = [
+            (self.surface.take(self.query[part] + block) == self.label[part]).any(axis=0)
+            for part in np.split(queries, range(_CHUNK, queries.size, _CHUNK))
+        ]
+        return np.concatenate(hits)
+
+    def _look_around(self, queries: Ints, start: int) -> Floats:
+        """Try the offsets from `start` on in the order of their length; inf where none hits."""
         distance = np.full(queries.size, np.inf)
-        stop = min(stop, len(self.offset))
         for begin in range(0, queries.size, _CHUNK):
             pending = np.arange(begin, min(begin + _CHUNK, queries.size))
             first, width = start, max(4, start)
-            while first < stop and pending.size:
-                index, label = self.query[queries[pending]], self.label[queries[pending]]
-                block = self.offset[first : min(first + width, stop)]
-                hit = self.surface.take(index[:, None] + block) == label[:, None]
-                nearest = hit.argmax(axis=1)
-                has_hit = hit[np.arange(pending.size), nearest]
-                distance[pending[has_hit]] = self.length[first + nearest[has_hit]]
+            while first < len(self.offset) and pending.size:
+                query = queries[pending]
+                hit = self.surface.take(self.query[query] + self.offset[first : first + width, None])
+                hit = hit == self.label[query]
+                has_hit = hit.any(axis=0)
+                distance[pending[has_hit]] = self.length[first + hit[:, has_hit].argmax(axis=0)]
                 pending = pending[~has_hit]
                 first, width = first + width, min(2 * width, 128)
         return distance
 
     def _look_far(self, queries: Ints) -> Floats:
-        """Return the distances by a k-d tree of each mask and label among the queries."""
+        """Return the distances of these queries from all that their label has in the other mask."""
         distance = np.empty(queries.size)
-        second, label = self.query[queries] >= self.size, self.label[queries]
-        for half in (False, True):
-            for value in np.unique(label[second == half]):
-                members = np.flatnonzero((second == half) & (label == value))
-                tree, target = self._tree(half, int(value))
-                voxel = self._position(self.query[queries[members]])
-                _, partner = tree.query(voxel * self.spacing)
-                distance[members] = _length(voxel - target[partner], self.spacing)
+        half = (self.query[queries] >= self.size).astype(np.intp)
+        group = 2 * self.label[queries].astype(np.intp) + half
+        voxel = self._position(self.query[queries])
+        for key in np.flatnonzero(np.bincount(group)).tolist():
+            if key not in self._targets:
+                self._targets[key] = self._target(*divmod(key, 2))
+            target = self._targets[key]
+            members = np.flatnonzero(group == key)
+            asking = voxel[:, members]
+            partner = target.nearest(asking * self.spacing[:, None])
+            distance[members] = _length(asking - target.voxel[:, partner], self.spacing)
         return distance
 
-    def _tree(self, second: bool, value: int) -> tuple[cKDTree, npt.NDArray[np.int64]]:
-        if (second, value) not in self._trees:
-            target = self._position(np.flatnonzero(self._halves()[second] == value))
-            # Built on a grid, the tree needs no balancing, which would cost more than it saves.
-            tree = cKDTree(target * self.spacing, leafsize=32, balanced_tree=False, compact_nodes=False)
-            self._trees[second, value] = tree, target
-        return self._trees[second, value]
+    def _target(self, label: int, half: int) -> "_Target":
+        voxels, mask = self._voxels[half], self._halves()[half]
+        voxel = self._position(voxels[mask.take(voxels) == label])
+        return _Target(voxel, voxel * self.spacing[:, None])
 
     def _position(self, index: Ints) -> npt.NDArray[np.int64]:
-        """Return the voxel coordinates (K, S) of flat indices into either half."""
-        return np.stack(np.unravel_index(index % self.size, self.shape), axis=1)
+        """Return the voxel coordinates (S, K) of flat indices into either half."""
+        return np.array(np.unravel_index(index % self.size, self.shape))
+
+
+@dataclass
+class _Target:
+    """The surface of one label in one mask."""
+
+    voxel: npt.NDArray[np.int64]  # coordinates (S, K)
+    point: Floats  # the same in mm
+
+    def nearest(self, point: Floats) -> Ints:
+        """Return the position of the surface voxel that is nearest to each point (S, N), in mm."""
+        if point.shape[1] * self.point.shape[1] > _PRODUCT:
+            return np.asarray(self._tree.query(point.T)[1])
+        # |p - t|^2 = |p|^2 - 2 p.t + |t|^2, of which the first is the same for all surface voxels t.
+        return np.asarray((np.vstack((point, np.ones(point.shape[1]))).T @ self._terms).argmin(axis=1))
+
+    @cached_property
+    def _terms(self) -> Floats:
+        return np.vstack((-2 * self.point, (self.point**2).sum(axis=0)))
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        # Built on a grid, the tree needs no balancing, which would cost more than it saves.
+        return cKDTree(self.point.T, leafsize=32, balanced_tree=False, compact_nodes=False)
 
 
 def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[np.int64]:
     """Count how often each of the labels 1..number occurs, int64 (number,)."""
-    return np.bincount(label, minlength=number + 1)[1:]
+    if number > FEW:
+        return np.bincount(label, minlength=number + 1)[1:]
+    return np.array([np.count_nonzero(label == value) for value in range(1, number + 1)], dtype=np.int64)
 
 
 def _compact(pair: MaskPair) -> list[npt.NDArray[np.unsignedinteger]]:
@@ -277,7 +323,7 @@ def ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
     reach = np.minimum(_REACH, limit // size).astype(np.int64)
     axes = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")
     offsets = np.stack(axes, axis=-1).reshape(-1, len(size)).astype(np.intp)
-    length = _length(offsets, size)
+    length = _length(offsets.T, size)
     order = np.argsort(length, kind="stable")
     order = order[(length[order] > 0) & (length[order] < limit)]
     order = order[: _OFFSETS.get(len(size), _OFFSETS_3D)]
@@ -285,5 +331,5 @@ def ball(spacing: tuple[float, ...]) -> tuple[Ints, Floats]:
 
 
 def _length(offset: npt.NDArray[np.int64], spacing: Floats) -> Floats:
-    """Return the length in mm of voxel offsets (K, S), summed as SciPy's distance transform does."""
-    return np.asarray(np.sqrt(((offset * spacing) ** 2).sum(axis=1)))
+    """Return the length in mm of voxel offsets (S, K), summed as SciPy's distance transform does."""
+    return np.asarray(np.sqrt(((offset * spacing[:, None]) ** 2).sum(axis=0)))
