@@ -39,6 +39,7 @@ _FIRST = 24  # offsets tried before it pays to rule voxels out
 _MANY = 100  # voxels left after that from which on it pays
 _CHUNK = 1 << 14  # voxels looked up at a time, to stay in the processor's cache
 _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
+_SLOTS = 4  # of the table of cells, for each voxel that looks its own up
 _PRODUCT = 1 << 19  # distances that take less time all together than a tree
 
 
@@ -187,12 +188,13 @@ class _Search:
         label, size = self.label[queries], self.count.shape[1] + 1
         edge = np.maximum(1, _CELL * self.spacing.min() / self.spacing).astype(np.int64)
         voxel = self._position(self.query[queries])
-        cell = (self.query[queries] >= self.size) * size + label.astype(np.int64)
+        # Whose surface it is makes no difference: a voxel of the other mask is itself a partner.
+        cell = label.astype(np.int64)
         for axis, (length, side) in enumerate(zip(self.shape, edge.tolist(), strict=True)):
             cell = cell * (length // side + 1) + voxel[axis] // side
         # The table is small: where two cells share a slot, all voxels of the one are measured.
-        slot, order = cell % (4 * queries.size), np.arange(queries.size)
-        table = np.empty(4 * queries.size, dtype=np.intp)
+        order, table = np.arange(queries.size), np.empty(_SLOTS * queries.size, dtype=np.intp)
+        slot = cell % table.size
         table[slot] = order
         member = table[slot]
         is_measured = (member == order) | (cell[member] != cell)

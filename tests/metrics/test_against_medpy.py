@@ -71,13 +71,16 @@ def test_named_pairs() -> None:
             assert compare(prediction.astype(np.uint8), reference.astype(np.uint8), spacing) == 1
 
 
+@pytest.mark.parametrize("product", [0, kernel._PRODUCT])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (10.0, 1.4, 1.4), (0.5, 3.0, 0.9)])
 def test_far_surfaces_beyond_the_lookup_and_with_voxels_ruled_out(
-    spacing: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+    spacing: tuple[float, ...], product: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Small thresholds, so that masks of a size medpy can do take every branch of the search.
     monkeypatch.setattr(kernel, "_MANY", 20)
     monkeypatch.setattr(kernel, "_CHUNK", 64)
+    monkeypatch.setattr(kernel, "_SLOTS", 1)
+    monkeypatch.setattr(kernel, "_PRODUCT", product)
     rng = np.random.default_rng(5)
     shape = (14, 40, 44)
     compared = 0
