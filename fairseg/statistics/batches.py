@@ -210,8 +210,8 @@ def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> lis
         large_squares = n * n * m - rank @ (2.0 * index + 1.0) - (0.0 if equal is None else equal.sum(-1))
         with np.errstate(divide="ignore", invalid="ignore"):
             effect: Floats = total / (n * m)
-        variance = _variance(squares, total, n) / m**2
-        other_variance = _variance(large_squares, n * m - total, m) / n**2
+            variance = _variance(squares, total, n) / m**2
+            other_variance = _variance(large_squares, n * m - total, m) / n**2
         return (
             Placements(1 - effect, other_variance, variance, m, n)
             if swapped

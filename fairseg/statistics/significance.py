@@ -87,9 +87,9 @@ def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
         second: the other model's, for the same subjects in the same order.
 
     Returns:
-        The p-value over the subjects that both have a value for; SciPy's, exact for at most 50 pairs, or 13
-        where some are tied; pairs without a difference left out. 1 if no pair differs; NaN with fewer than
-        two pairs.
+        The p-value over the subjects that both have a value for; pairs without a difference are left out. It
+        is SciPy's of the others: exact for at most 50, or 13 where some are tied. 1 if no pair differs; NaN
+        with fewer than two pairs.
 
     Raises:
         ValueError: lengths differ.
@@ -107,12 +107,10 @@ def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
     if not change.any():
         return 1.0
     differing = change[change != 0]
-    if change.size <= _MOST_SIGNED:
-        return _signed_rank_p(differing)
-    return _large_signed_rank_p(differing, exact=change.size <= _MOST_EXACT and bool(change.all()))
+    return (_signed_rank_p if differing.size <= _MOST_SIGNED else _large_signed_rank_p)(differing)
 
 
-def _large_signed_rank_p(change: Floats, *, exact: bool) -> float:
+def _large_signed_rank_p(change: Floats) -> float:
     """Return the p-value by the distribution of untied ranks, or by the normal one where some are tied."""
     from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
 
@@ -121,7 +119,7 @@ def _large_signed_rank_p(change: Floats, *, exact: bool) -> float:
     total = n * (n + 1) / 2
     risen = float(ranks[change > 0].sum())
     smaller = min(risen, total - risen)
-    if exact and not ties:
+    if n <= _MOST_EXACT and not ties:
         return min(1.0, 2 * float(signed_rank_cdf(n)[round(smaller)]))
     spread = ((n * (n + 1) * (2 * n + 1) - ties / 2) / 24) ** 0.5
     return float(2 * ndtr((smaller - total / 2) / spread))

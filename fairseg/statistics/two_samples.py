@@ -20,6 +20,7 @@ DECIMALS = 10  # scores that agree so far are equal: sums in another order diffe
 EQUAL = 1e-7  # relative difference of chances up to which tables are equally likely, as elsewhere
 _MOST_DOUBLINGS = 60.0  # of subjects, that could still settle something
 _STEPS = 2**26  # of as many doublings, which are a millionth
+_NO_SPREAD = 1e-22  # of an effect: a variance of rounding, whose degrees of freedom are chance
 _EXACT_UP_TO = 100  # values, above which signed ranks are normal to the third decimal
 
 
@@ -369,7 +370,7 @@ def pooled_moments(first: Spread, second: Spread) -> Moments:
     one, two = first.squares / (n * (n - 1)), second.squares / (m * (m - 1))
     total = one + two
     df = total**2 / np.maximum(one**2 / (n - 1) + two**2 / (m - 1), 1e-300)
-    df = np.where(total > 0, np.maximum(df, 1.0), n + m - 2.0)
+    df = np.where(total > _NO_SPREAD, np.maximum(df, 1.0), n + m - 2.0)
     return effect, np.maximum(np.sqrt(total), 0.5 / (n * m)), df
 
 

@@ -166,6 +166,17 @@ def test_ranks_stand_for_placements_where_many_scores_are_equal(kind: str) -> No
         np.testing.assert_allclose(np.log(pooled_p([other])), np.log(pooled_p([one])), rtol=0.12, atol=0.04)
 
 
+def test_a_deal_that_leaves_a_group_without_scores_has_p_one() -> None:
+    """A structure that few subjects have; a warning would be an error here."""
+    values = np.full(60, np.nan)
+    values[:6] = np.arange(6) / 10
+    ids = np.repeat([0, 1], [50, 10])
+    found, *_ = placements(
+        Dealt(ids.astype(np.int16)[None], np.zeros((60, 0))), SortedScores(values, ALL), 0, 1
+    )
+    assert pooled_p([found]).tolist() == [1]
+
+
 def test_nothing_to_compare_has_p_one() -> None:
     nothing = np.zeros(3)
     assert pooled_p([Placements(nothing, nothing, nothing, nothing, nothing + 5)]).tolist() == [1, 1, 1]

@@ -193,3 +193,15 @@ def test_limits_sought_by_many_shifts_at_once_are_those_of_one_by_one(
             patch.setattr(shift_limits, "MOST_LISTED", 0)
             known = [LocationShift(first, second).limits(level) for level in (0.8, 0.95, 0.999)]
         np.testing.assert_allclose(found, known, atol=2e-9 if decimals < 10 else 0)
+
+
+def test_groups_apart_have_the_same_degrees_of_freedom_however_far() -> None:
+    """Of rounded scores each share below is computed: what spreads by rounding does not spread."""
+    rng = np.random.default_rng(4)
+    first, second = (rng.normal(0.9, 0.03, size).round(2) for size in (12, 8))
+    shift = LocationShift(first, second)
+    assert not shift.exact
+    effect, se, df = shift.at(np.array([-0.9, -0.87654321, -0.3, 0.3, 0.87654321]))
+    assert effect.round(12).tolist() == [1, 1, 1, 0, 0]
+    np.testing.assert_allclose(se, 0.5 / 96)
+    np.testing.assert_allclose(df, 18)
