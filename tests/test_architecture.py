@@ -103,7 +103,7 @@ def test_old_paths_of_modules_warn_and_lead_to_the_new_ones() -> None:
         ("import fairseg.samplers", ("pandas", "scipy", "torch")),
         ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
         ("import fairseg.cohort.groups", ("pandas", "torch")),
-        ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.stats", "matplotlib")),
+        ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.special", "matplotlib")),
         # What a report on a table of scores needs, which reads no image.
         ("import fairseg.report.page", ("SimpleITK", "tqdm", "asyncio", "skimage", "scipy.signal")),
     ],
@@ -114,7 +114,10 @@ def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tupl
     assert done.stdout.strip() == "[]"
 
 
-SLOW_TO_IMPORT = ("scipy.stats", "scipy.optimize", "scipy.signal", "statsmodels")
+SLOW_TO_IMPORT = (
+    *(f"scipy.{part}" for part in ("stats", "optimize", "signal", "spatial", "ndimage", "sparse", "linalg")),
+    "statsmodels",
+)
 
 
 def test_an_audit_and_a_comparison_of_scores_need_scipys_special_functions_alone(tmp_path: Path) -> None:

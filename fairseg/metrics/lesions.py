@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
+import scipy  # its parts load when they are touched
 
 from fairseg.io.arguments import fits
 from fairseg.metrics.masks import Mask, MaskPair, Structures, structure_values
@@ -216,19 +216,17 @@ def _match(prediction: Mask, reference: Mask, min_iou: float) -> Lesions:
 
 def _components(mask: Mask) -> tuple[Ints, Ints]:
     """Return the mask with its lesions numbered from 1 on, and their voxels."""
-    numbered, _ = label(mask, np.ones((3,) * mask.ndim), output=np.int64)
+    numbered, _ = scipy.ndimage.label(mask, np.ones((3,) * mask.ndim), output=np.int64)
     return numbered, np.bincount(numbered.ravel())[1:]
 
 
 def _assign(rows: Ints, columns: Ints, values: Floats) -> Ints:
     """Return the indices of the candidates with the greatest sum, each row and column once."""
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (slow to import)
-
     each_row, row = np.unique(rows, return_inverse=True)
     each_column, column = np.unique(columns, return_inverse=True)
     candidate = np.full((len(each_row), len(each_column)), -1)
     candidate[row, column] = np.arange(len(rows))
     weight = np.zeros(candidate.shape)
     weight[row, column] = values + _PAIR
-    chosen: Ints = candidate[linear_sum_assignment(weight, maximize=True)]
+    chosen: Ints = candidate[scipy.optimize.linear_sum_assignment(weight, maximize=True)]
     return chosen[chosen >= 0]

@@ -21,10 +21,11 @@ medpy's to rounding. Replacing `_Search.nearest` replaces the kernel.
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, singledispatch
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.masks import FEW, MaskPair, Pair, renumber
 
@@ -40,7 +41,9 @@ _MANY = 100  # voxels left after that from which on it pays
 _CHUNK = 1 << 14  # voxels looked up at a time, to stay in the processor's cache
 _CELL = 4  # side of the cells that share a bound, in voxels of the finest axis
 _SLOTS = 4  # of the table of cells, for each voxel that looks its own up
-_PRODUCT = 1 << 19  # distances that take less time all together than a tree
+_PRODUCT = 1 << 22  # distances that take less time all together than a tree and its import, ...
+_FEW_POINTS = 200  # ... as do all those of so many voxels
+_ROWS = 1 << 19  # distances computed at a time
 
 
 @dataclass(frozen=True)
@@ -267,19 +270,25 @@ class _Target:
 
     def nearest(self, point: Floats) -> Ints:
         """Return the position of the surface voxel that is nearest to each point (S, N), in mm."""
-        if point.shape[1] * self.point.shape[1] > _PRODUCT:
+        number, size = point.shape[1], self.point.shape[1]
+        if number > _FEW_POINTS and number * size > _PRODUCT:
             return np.asarray(self._tree.query(point.T)[1])
         # |p - t|^2 = |p|^2 - 2 p.t + |t|^2, of which the first is the same for all surface voxels t.
-        return np.asarray((np.vstack((point, np.ones(point.shape[1]))).T @ self._terms).argmin(axis=1))
+        rows = np.vstack((point, np.ones(number))).T
+        step = max(1, _ROWS // size)
+        parts = [
+            (rows[first : first + step] @ self._terms).argmin(axis=1) for first in range(0, number, step)
+        ]
+        return np.concatenate(parts)
 
     @cached_property
     def _terms(self) -> Floats:
         return np.vstack((-2 * self.point, (self.point**2).sum(axis=0)))
 
     @cached_property
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> Any:
         # Built on a grid, the tree needs no balancing, which would cost more than it saves.
-        return cKDTree(self.point.T, leafsize=32, balanced_tree=False, compact_nodes=False)
+        return scipy.spatial.cKDTree(self.point.T, leafsize=32, balanced_tree=False, compact_nodes=False)
 
 
 def _tally(label: npt.NDArray[np.unsignedinteger], number: int) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from itertools import permutations, product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.masks import Mask, MaskPair, foreground
 
@@ -64,7 +64,7 @@ def _share(masks: tuple[Mask, Mask], spacing: Floats, areas: Floats, tolerance: 
         return 0.0 if any(surface.any() for surface in surfaces) else np.nan
     within = total = 0.0
     for code, surface, opposite in zip(codes, surfaces, surfaces[::-1], strict=True):
-        distance = distance_transform_edt(~opposite, sampling=spacing)
+        distance = scipy.ndimage.distance_transform_edt(~opposite, sampling=spacing)
         area = areas[code[surface]]
         within += area[distance[surface] <= tolerance].sum()
         total += area.sum()
