@@ -54,15 +54,17 @@ def combined(levels: Sequence[Levels]) -> tuple[npt.NDArray[np.int64], list[tupl
 
 
 def each(function: Callable[[Any], Result], cells: Iterable[Any]) -> list[Result]:
-    """Return a function of each cell; a long column has few different texts, and each is computed once.
+    """Return a function of each cell; of texts or whole numbers, different ones are computed once.
 
     >>> each(len, ["ab", "c", "ab"])
     [2, 1, 2]
     """
     listed = cells if isinstance(cells, list) else list(cells)
+    kinds = set(map(type, listed))
     # 1, 1.0 and True are equal, and differ as texts.
-    texts = listed if set(map(type, listed)) == {str} else [cell for cell in listed if type(cell) is str]
-    results = {text: function(text) for text in dict.fromkeys(texts)}
-    if len(texts) == len(listed):
-        return [results[text] for text in listed]
-    return [results[cell] if type(cell) is str else function(cell) for cell in listed]
+    same = int if kinds == {int} else str
+    values = listed if kinds == {same} else [cell for cell in listed if type(cell) is same]
+    results = {value: function(value) for value in dict.fromkeys(values)}
+    if len(values) == len(listed):
+        return [results[value] for value in listed]
+    return [results[cell] if type(cell) is same else function(cell) for cell in listed]
