@@ -128,14 +128,11 @@ class Subjects:
             The attribute, one value a subject; and the subjects whose cases disagree, of which each has
             one of its values here.
         """
-        frame = pd.DataFrame({"subject": self.rows, "value": table[name].array}).drop_duplicates()
-        column = read_attribute(name, frame["value"])
-        subject = frame["subject"].to_numpy()[column.known]
-        codes_of_known = column.codes[column.known]
-        pairs = np.unique(np.stack([subject, codes_of_known], axis=1), axis=0)
-        disagree = np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(self.names)) > 1)
+        column = read_attribute(name, table[name])
+        subject, codes_of_known = self.rows[column.known], column.codes[column.known]
         codes = np.full(len(self.names), -1, dtype=np.int64)
         codes[subject] = codes_of_known
+        disagree = np.unique(subject[codes[subject] != codes_of_known])
         numbers = None
         if column.numbers is not None:
             numbers = np.full(len(self.names), np.nan)

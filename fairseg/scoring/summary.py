@@ -15,10 +15,11 @@ import pandas as pd
 
 from fairseg.cohort.columns import DISTANCES, METRICS, OVERALL, VOXELS, title
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.ids import GroupIds, as_ids
+from fairseg.cohort.ids import as_ids
 from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import brief
-from fairseg.metrics import by_group, fairness_gap, iqr, mann_whitney_u, skewed_error_ratio, split_by_group
+from fairseg.metrics.fairness import Floats, fairness_gap, iqr, mann_whitney_u, skewed_error_ratio
+from fairseg.metrics.grouped import GroupedValues
 from fairseg.scoring.table import Scores
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -149,95 +150,110 @@ def summarize(
         raise ValueError(f"by {by}: no case has a known group")
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
-    numbered = {name: pd.factorize(checked.table[name])[0] for name in ("subject", "case")}
-    rows = checked.table.assign(group=ids, **numbered)  # numbers group several times as fast as names
-    parts = [(OVERALL, rows), *((str(name), part) for name, part in rows.groupby("label", sort=False))]
-    return [
-        _summary(name, part, checked, groups, chosen, *((None, None) if number else (overall, common)))
-        for number, (name, part) in enumerate(parts)
-    ]
+    table, scored = checked.table, _scored(checked.table, checked.metrics)
+    label, case = (pd.factorize(table[name])[0] for name in ("label", "case"))
+    members = checked.subjects[0] * (len(groups) + 1) + ids + 1
+    left_out = np.zeros(len(table), dtype=bool) if common is None else ~table["label"].isin(common).to_numpy()
+    of_cases, means = _means(members * len(case) + case, np.where(left_out[:, None], np.nan, scored))
+    parts = [(OVERALL, np.arange(len(table)), *_means(of_cases // len(case), means))]
+    of_labels = np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1])
+    for name, rows in zip(checked.labels, of_labels, strict=True):  # a label stands once a case
+        parts.append((name, rows, *_means(members[rows], scored[rows])))
+    summaries = []
+    for number, (name, rows, of_subjects, values) in enumerate(parts):
+        subjects = _subjects(checked, len(groups), of_subjects, values, None if number else overall)
+        figures = _figures(subjects, checked, len(groups), chosen)
+        figures |= _left_out(rows, ids, subjects, checked, len(groups))
+        frame = pd.DataFrame(np.array(list(figures.values())), list(figures), [*groups.names, ALL])
+        unit = checked.unit or "mm"
+        summaries.append(Summary(name, groups, chosen, frame, subjects, unit, checked.title))
+    return summaries
 
 
-def _summary(
-    structure: str,
-    rows: pd.DataFrame,
-    scores: Scores,
-    groups: Groups,
-    reference: int | None,
-    overall: Mapping[str, float] | None,
-    common: Sequence[str] | None,
-) -> Summary:
-    metrics = scores.metrics
-    subjects = _subject_scores(rows, metrics, common)
-    names = scores.table["subject"].drop_duplicates().array
-    subjects["subject"] = names.take(subjects["subject"].to_numpy())
-    if overall is not None and "dice" in metrics:
-        subjects["dice"] = subjects["subject"].astype(str).map(overall).astype(float)
-    columns = [*groups.names, ALL]
-    table: dict[str, list[float]] = {}
-    group = subjects["group"].to_numpy()
-    in_group, ids = group >= 0, as_ids(group, known=len(groups))
-    for metric in metrics:
-        values = subjects[metric].to_numpy()
-        everyone = values[in_group & ~np.isnan(values)]
-        median, count = by_group(values, ids)
-        spread, _ = by_group(values, ids, "iqr")
-        spread[count < 2] = np.nan  # one subject has no spread
-        name = scores.title if metric == "dice" else title(metric, scores.unit or "mm")
-        table[f"Median {name}"] = [*median, np.median(everyone) if everyone.size else np.nan]
-        table[f"IQR {name}"] = [*spread, iqr(everyone) if everyone.size > 1 else np.nan]
-    if "dice" in metrics:
-        table |= _fairness(subjects, ids, reference)
-    table |= _left_out(rows, subjects, scores, len(groups))
-    frame = pd.DataFrame.from_dict(table, orient="index", columns=columns, dtype=float)
-    return Summary(structure, groups, reference, frame, subjects, scores.unit or "mm", scores.title)
+def _scored(table: pd.DataFrame, metrics: list[str]) -> Floats:
+    """Return the metrics of each row, (N, M), infinite where one is missing because the structure was missed.
 
-
-def _subject_scores(rows: pd.DataFrame, metrics: Sequence[str], common: Sequence[str] | None) -> pd.DataFrame:
-    """Return one row a subject and group: the mean over common labels per case, then over cases."""
-    if set(VOXELS) <= set(rows.columns):
-        missed = (rows[VOXELS[0]] == 0) != (rows[VOXELS[1]] == 0)
+    Infinity survives a mean, where NaN would drop out.
+    """
+    scores = table[metrics].to_numpy(dtype=np.float64, copy=True)
+    if set(VOXELS) <= set(table):
+        missed = np.not_equal(*(table[name].to_numpy() == 0 for name in VOXELS))
     else:  # a table made elsewhere: Dice 0 without a distance means that one mask was empty
-        missed = rows["dice"] == 0 if "dice" in rows else pd.Series(False, index=rows.index)
-    keys = ["subject", "group"]
-    # Infinity marks a miss while means are taken: it survives them, where NaN would drop out.
-    scores = rows[list(metrics)].mask(missed.to_numpy()[:, None] & rows[list(metrics)].isna(), np.inf)
-    if common is not None:
-        scores[~rows["label"].isin(common)] = np.nan
+        missed = np.equal(table["dice"] if "dice" in table else np.ones(len(table)), 0)
+    scores[np.asarray(missed)[:, None] & np.isnan(scores)] = np.inf
+    return scores
+
+
+def _means(keys: npt.NDArray[np.int64], values: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return each key once, in the order in which they occur, and the means of its rows, NaN left out."""
+    codes, unique = pd.factorize(keys)
     with np.errstate(invalid="ignore"):
-        by_case = scores.groupby([rows[key] for key in (*keys, "case")], sort=False).mean()
-        by_subject = by_case.groupby(level=keys, sort=False).mean()
-    return by_subject.replace(np.inf, np.nan).reset_index()
+        return unique, pd.DataFrame(values).groupby(codes).mean().to_numpy()
 
 
-def _fairness(subjects: pd.DataFrame, ids: GroupIds, reference: int | None) -> dict[str, list[float]]:
-    dice = subjects["dice"].to_numpy()
-    median, _ = by_group(dice, ids)
-    values = split_by_group(dice, ids)
-    num_groups = len(values)
-    empty = [np.nan] * num_groups
-    gaps, p_values, p_all = list(empty), list(empty), np.nan
+def _subjects(
+    scores: Scores,
+    num_groups: int,
+    members: npt.NDArray[np.int64],
+    means: Floats,
+    overall: Mapping[str, float] | None,
+) -> pd.DataFrame:
+    """Return the values of each subject and group, as a `Summary` has them."""
+    codes, group = np.divmod(members, num_groups + 1)
+    names = [scores.subjects[1][code] for code in codes]
+    values = dict(zip(scores.metrics, np.where(np.isinf(means), np.nan, means).T, strict=True))
+    if overall is not None and "dice" in values:
+        values["dice"] = np.array([overall.get(name, np.nan) for name in names], dtype=np.float64)
+    return pd.DataFrame({"subject": pd.Series(names, dtype=object), "group": group - 1, **values})
+
+
+def _figures(
+    subjects: pd.DataFrame, scores: Scores, num_groups: int, reference: int | None
+) -> dict[str, list[float]]:
+    """Return the medians and spreads of each group and of all together, and the measures of fairness."""
+    table: dict[str, list[float]] = {}
+    ids = as_ids(subjects["group"].to_numpy(), known=num_groups)
+    of_metric = {name: GroupedValues.of(subjects[name].to_numpy(), ids) for name in scores.metrics}
+    for metric, grouped in of_metric.items():
+        everyone = np.concatenate(grouped.parts)
+        name = scores.title if metric == "dice" else title(metric, scores.unit or "mm")
+        table[f"Median {name}"] = [*grouped.medians, np.median(everyone) if everyone.size else np.nan]
+        # One subject has no spread.
+        table[f"IQR {name}"] = [iqr(part) if part.size > 1 else np.nan for part in (*grouped.parts, everyone)]
+    if "dice" not in of_metric:
+        return table
     # The test asks for independent samples; a subject in two groups breaks that.
     independent = not subjects.loc[subjects["group"] >= 0, "subject"].duplicated().any()
+    return table | _fairness(of_metric["dice"], reference, independent=independent)
+
+
+def _fairness(dice: GroupedValues, reference: int | None, *, independent: bool) -> dict[str, list[float]]:
+    medians, parts, num_groups = dice.medians, dice.parts, dice.num_groups
+    empty = [np.nan] * num_groups
+    gaps, p_values, p_all = list(empty), list(empty), np.nan
     if reference is not None:
         compared = [code for code in range(num_groups) if code != reference]
         for code in compared:
-            gaps[code] = median[reference] - median[code]
+            gaps[code] = medians[reference] - medians[code]
             if independent:
-                p_values[code] = mann_whitney_u(values[reference], values[code])
+                p_values[code] = mann_whitney_u(parts[reference], parts[code])
         if num_groups == 2:
             p_all = p_values[compared[0]]
     elif num_groups == 2 and independent:
-        p_all = mann_whitney_u(*values)
+        p_all = mann_whitney_u(*parts)
     return {
-        SER: [*empty, skewed_error_ratio(median)],
-        GAP: [*gaps, fairness_gap(median, reference)],
+        SER: [*empty, skewed_error_ratio(medians)],
+        GAP: [*gaps, fairness_gap(medians, reference=reference)],
         P_VALUE: [*p_values, p_all],
     }
 
 
 def _left_out(
-    rows: pd.DataFrame, subjects: pd.DataFrame, scores: Scores, number: int
+    rows: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    subjects: pd.DataFrame,
+    scores: Scores,
+    number: int,
 ) -> dict[str, list[float]]:
     """Count missing scores by group: of subjects, then of pairs of case and label by their masks."""
 
@@ -252,9 +268,9 @@ def _left_out(
     for name in [*(name for name in scores.metrics if name == "dice"), *distances[:1]]:
         plain = scores.title if name == "dice" else METRICS[name].title
         counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
-    if set(VOXELS) <= set(rows.columns):
-        group = rows["group"].to_numpy()
-        predicted, true = (rows[name].to_numpy() > 0 for name in VOXELS)
+    if set(VOXELS) <= set(scores.table):
+        group = ids[rows]
+        predicted, true = (scores.table[name].to_numpy()[rows] > 0 for name in VOXELS)
         counts["Structures missed (prediction empty)"] = by_id(group[~predicted & true])
         counts["Structures invented (reference empty)"] = by_id(group[predicted & ~true])
         counts["Structures in neither mask"] = by_id(group[~predicted & ~true])
