@@ -99,6 +99,7 @@ class Dealt:
         known = label[0][label[0] >= 0]
         self._counts = np.bincount(known)
         self._unknown = label.shape[1] - known.size
+        self._members: dict[tuple[Who, int], npt.NDArray[np.int32]] = {}
         self._sums: dict[tuple[Who, int], Floats] = {}
         self._before: dict[tuple[SortedScores, Who, int], npt.NDArray[np.int32]] = {}
 
@@ -123,8 +124,13 @@ class Dealt:
         if who is not None and self._counts.size > _MANY_GROUPS:
             start = self._unknown + int(self._counts[:who].sum())
             return self._sorted[:, start : start + self._counts[who]]
-        chosen = np.nonzero(self.belongs(self.label, who, second))[1]
-        return chosen.reshape(len(self.label), -1).astype(np.int32)
+        if (key := self._key(who, second)) not in self._members:
+            chosen = np.flatnonzero(self.belongs(self.label, who, second)) % self.label.shape[1]
+            self._members[key] = chosen.reshape(len(self.label), -1).astype(np.int32)
+        return self._members[key]
+
+    def _key(self, who: Who, second: int) -> tuple[Who, int]:
+        return who, second if who is None else -1
 
     @cached_property
     def _sorted(self) -> npt.NDArray[np.int32]:
@@ -132,8 +138,7 @@ class Dealt:
 
     def sums(self, who: Who, second: int) -> Floats:
         """Return the sums of all columns over the subjects of a group, (deals, columns)."""
-        key = who, second if who is None else -1
-        if key not in self._sums:
+        if (key := self._key(who, second)) not in self._sums:
             self._sums[key] = self._summed(who, second)
         return self._sums[key]
 
@@ -157,7 +162,7 @@ class Dealt:
 
     def before(self, cell: SortedScores, who: Who, second: int) -> npt.NDArray[np.int32]:
         """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""
-        key = cell, who, second if who is None else -1
+        key = cell, *self._key(who, second)
         if key not in self._before:
             if len(self._before) > _MANY_GROUPS:
                 self._before.clear()
@@ -315,9 +320,11 @@ def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats
     table = np.stack(np.broadcast_arrays(count, n_first, n_second, marked)).round().astype(np.int64)
     low = table.min(axis=1, keepdims=True)
     # Of margins that hardly differ between deals, so that this does not overflow in cohorts of any size.
-    key = np.ravel_multi_index(tuple(table - low), tuple((table - low).max(axis=1) + 1))
-    _, index, back = np.unique(key, return_index=True, return_inverse=True)
-    return np.asarray(_fisher_tables(*table[:, index])[back.ravel()])
+    shape = tuple((table - low).max(axis=1) + 1)
+    key = np.ravel_multi_index(tuple(table - low), shape)
+    there = np.unique(key)
+    tables = np.stack(np.unravel_index(there, shape)) + low
+    return np.asarray(_fisher_tables(*tables)[there.searchsorted(key)])
 
 
 def _fisher_tables(count: Integers, n: Integers, m: Integers, marked: Integers) -> Floats:
