@@ -66,7 +66,7 @@ def adjust(
     cases = table.drop_duplicates("subject").set_index("subject").reindex(subjects)
     covariates = pd.DataFrame(index=range(len(subjects)))
     for name in by:
-        size = sizes(table, overall) if name == STRUCTURE_SIZE else None
+        size = sizes(scores, overall) if name == STRUCTURE_SIZE else None
         covariates[name] = size[0] if size is not None else cases[name].to_numpy()
     dice = overall.subjects["dice"].to_numpy()
     ids = as_ids(overall.subjects["group"].to_numpy(), known=len(overall.groups))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,23 +38,26 @@ class Pictures:
         # A subject with cases in several groups of a grouping has a dot in each.
         subjects = [cells_of(summaries[0].subjects["subject"]) for summaries in analyses]
         self._names = pd.Index(dict.fromkeys(chain.from_iterable(subjects)), dtype=object)
-        codes = [self._names.get_indexer(of_grouping) for of_grouping in subjects]
+        codes = [self._codes(summaries[0]) for summaries in analyses]
         num_dots = np.max([np.bincount(code, minlength=self._names.size) for code in codes], axis=0)
         names = self._names.repeat(num_dots).tolist()
         first = np.cumsum(num_dots) - num_dots
-        self._dot: list[pd.Series[int]] = []  # of each subject and group of a grouping
+        self._dot: list[dict[int, int]] = []  # of each subject and group of a grouping
         self._ids: list[npt.NDArray[np.int64]] = []
         for summaries, code in zip(analyses, codes, strict=True):
-            dot = first[code] + pd.Series(code).groupby(code).cumcount().to_numpy()
+            order = np.argsort(code, kind="stable")
+            ranked = code[order]
+            dot = np.empty_like(order)  # one after the other, where a subject has several
+            dot[order] = first[ranked] + np.arange(order.size) - ranked.searchsorted(ranked)
             ids = np.full(len(names), -1, dtype=np.int64)
             ids[dot] = summaries[0].subjects["group"]
-            self._dot.append(pd.Series(dot, self._keys(summaries[0])))
+            self._dot.append(dict(zip(self._keys(summaries[0]), dot.tolist(), strict=True)))
             self._ids.append(ids)
-        self._dots_of_rows: dict[tuple[int, str], npt.NDArray[Any]] = {}
+        self._dots_of_rows: dict[tuple[int, str], list[int]] = {}
         self._analyses = analyses
-        overall = analyses[0][0].subjects.drop_duplicates("subject").set_index("subject")
-        score = overall["dice"].reindex(names).to_numpy() if "dice" in overall else np.zeros(len(names))
-        self.subjects = charts.Roster(names, charts.spread_evenly(self._ids, score))
+        score, overall = np.full(self._names.size, np.nan), analyses[0][0].subjects
+        score[codes[0][::-1]] = overall["dice"][::-1] if "dice" in overall else 0.0
+        self.subjects = charts.Roster(names, charts.spread_evenly(self._ids, score.repeat(num_dots)))
 
     @property
     def thinned(self) -> str:
@@ -87,7 +89,7 @@ class Pictures:
             x = self._values(0, overall, "dice")
             pictures.append(self._scatter("distance0", overall, x, overall.title("dice"), distance))
         for position, summary in enumerate(with_largest_gaps(labels, _MOST_SCATTERS)):
-            size = sizes(scores.table, summary)
+            size = sizes(scores, summary)
             if size is None:
                 break
             axis = f"Size of the reference ({size[1]})"
@@ -141,15 +143,20 @@ class Pictures:
         """Return values of a summary's subjects in the order of the page."""
         key = (number, summary.structure)
         if key not in self._dots_of_rows:
-            self._dots_of_rows[key] = self._dot[number].reindex(self._keys(summary)).to_numpy()
+            self._dots_of_rows[key] = list(map(self._dot[number].__getitem__, self._keys(summary)))
         aligned = np.full(len(self.subjects.names), np.nan)
         aligned[self._dots_of_rows[key]] = np.where(np.isfinite(values), values, np.nan)
         return aligned
 
-    def _keys(self, summary: Summary) -> npt.NDArray[np.int64]:
+    def _keys(self, summary: Summary) -> list[int]:
         """Return a number for each row of a summary's subjects: of the subject and its group."""
-        code = self._names.get_indexer(cells_of(summary.subjects["subject"]))
-        return np.asarray(code * (len(summary.groups) + 1) + summary.subjects["group"].to_numpy() + 1)
+        keys = self._codes(summary) * (len(summary.groups) + 1) + summary.subjects["group"].to_numpy() + 1
+        return list(keys.tolist())
+
+    def _codes(self, summary: Summary) -> npt.NDArray[np.intp]:
+        """Return the place of each row's subject among the names."""
+        names = pd.Index(cells_of(summary.subjects["subject"]), dtype=object)
+        return np.asarray(self._names.get_indexer(names))
 
 
 def gap_charts(result: Audited) -> list[tuple[str, Markup, int]]:
@@ -207,13 +214,12 @@ def with_tables(summaries: Sequence[Summary]) -> list[Summary]:
     return with_largest_gaps(summaries, min(_MOST_TABLES, max(2, _MOST_LINES // len(summaries[0].groups))))
 
 
-def sizes(table: pd.DataFrame, summary: Summary) -> tuple[Floats, str] | None:
+def sizes(scores: Scores, summary: Summary) -> tuple[Floats, str] | None:
     """Return the size of a structure's reference for each row of a summary's subjects, and its unit.
 
     The mean over cases, in ml where files state a voxel size; None where the table tells neither.
     """
-    whole = summary.structure == OVERALL
-    sized = structure_sizes(table if whole else table[table["label"].astype(str) == summary.structure])
+    sized = structure_sizes(scores, None if summary.structure == OVERALL else summary.structure)
     if sized is None:
         return None
     of_subject, unit = sized

@@ -126,7 +126,7 @@ def plot_size(result: Audited, ax: Axes | None = None) -> Axes:
         ValueError: the scores have no sizes.
     """
     summary = result.first_summaries[0]
-    measured = sizes(result.scores.table, summary)
+    measured = sizes(result.scores, summary)
     if measured is None:
         raise ValueError(f"scores must have the column {VOXELS[1]} or {VOLUMES[1]}, have neither")
     ax = ax or new_axes(5.2, 3.6)

@@ -123,18 +123,24 @@ def covariate(scores: Scores, name: str) -> tuple[list[str | None], list[str]]:
     return [None if pd.isna(value) else value for value in values], many
 
 
-def structure_sizes(table: pd.DataFrame) -> "tuple[pd.Series[float], str] | None":
+def structure_sizes(scores: Scores, label: str | None = None) -> "tuple[pd.Series[float], str] | None":
     """Return the size of each subject's reference masks, the mean over its cases, and its unit.
 
-    In ml where files state a voxel size, else in voxels; None if the table has neither.
+    In ml where files state a voxel size, else in voxels; None if the table has neither. Without a label it is
+    that of all labels together.
     """
     columns = ((VOLUMES[1], "ml"), (VOXELS[1], "voxels"))
-    column, unit = next((pair for pair in columns if pair[0] in table), (None, ""))
+    column, unit = next((pair for pair in columns if pair[0] in scores.table), (None, ""))
     if column is None:
         return None
-    of_case = table.groupby(["subject", "case"], sort=False)[column].sum(min_count=1)
-    mean = of_case.groupby(level="subject").mean()
-    return mean.where(mean > 0), unit
+    subject, names = scores.subjects
+    if label is None:
+        case = pd.factorize(scores.table["case"])[0]
+        of_case = scores.table[column].groupby(subject * len(case) + case).sum(min_count=1)
+        mean = of_case.groupby(of_case.index.to_numpy() // len(case)).mean().to_numpy()
+    else:
+        mean = structure_scores(scores, column)[:, scores.labels.index(label)]
+    return pd.Series(np.where(mean > 0, mean, np.nan), pd.Index(names, dtype=object)), unit
 
 
 def strata(
@@ -150,7 +156,7 @@ def strata(
     """
     table = scores.table
     if STRUCTURE_SIZE in names:
-        if (sizes := structure_sizes(table)) is None:
+        if (sizes := structure_sizes(scores)) is None:
             raise ValueError(
                 f"adjust: {STRUCTURE_SIZE!r} needs the voxel counts or volumes of the reference masks"
             )

@@ -69,7 +69,7 @@ def test_a_gap_of_small_hearts_goes_when_size_is_held_fixed() -> None:
     assert section.reference == "A"
     regression = section.regression.to_frame()
     name, cells = regression.index[0], regression.iloc[0].tolist()
-    size = sizes(scores, overall)
+    size = sizes(Scores.of(scores), overall)
     assert size is not None
     covariates = pd.DataFrame({STRUCTURE_SIZE: size[0]})
     cases = scores.drop_duplicates("subject").set_index("subject").loc[overall.subjects["subject"]]
@@ -145,12 +145,12 @@ def test_every_subject_is_a_dot_in_every_grouping() -> None:
 def test_sizes_are_means_over_cases() -> None:
     scores = make_scores(8)
     overall, label, _ = summaries_of(scores)
-    size = sizes(scores, label)
+    size = sizes(Scores.of(scores), label)
     assert size is not None
     own = scores[(scores["subject"] == "s03") & (scores["label"] == "LVBP")]["reference_ml"]
     index = label.subjects["subject"].tolist().index("s03")
     assert (size[0][index], size[1]) == (pytest.approx(own.mean()), "ml")
-    whole = sizes(scores.drop(columns=["prediction_ml", "reference_ml"]), overall)
+    whole = sizes(Scores.of(scores.drop(columns=["prediction_ml", "reference_ml"])), overall)
     assert whole is not None
     assert whole[1] == "voxels"
     voxels = scores[scores["subject"] == "s03"].groupby("case")["reference_voxels"].sum()

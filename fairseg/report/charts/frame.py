@@ -63,13 +63,14 @@ def rule(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
 def x_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
     """Return grid lines from top to bottom, the numbers below them and the axis title: 34 pixels."""
     name = wrapped(title, int((scale.stop - scale.start) / LETTER), 1)[0]
-    lines = "".join(f"M{px(scale.at(tick))} {px(top)}V{px(bottom)}" for tick in scale.ticks)
+    across = [px(x) for x in scale(scale.ticks).tolist()]
+    lines = "".join(f"M{x} {px(top)}V{px(bottom)}" for x in across)
     return join(
         tag("path", d=lines, class_="grid"),
         rule(scale.start, bottom, scale.stop, bottom, "axis"),
         *(
-            tag("text", label, x=px(scale.at(tick)), y=px(bottom + 15), class_="tick mid")
-            for tick, label in zip(scale.ticks, _sparse(scale), strict=True)
+            tag("text", label, x=x, y=px(bottom + 15), class_="tick mid")
+            for x, label in zip(across, _sparse(scale), strict=True)
         ),
         tag("text", name, x=px((scale.start + scale.stop) / 2), y=px(bottom + 31), class_="tick mid"),
     )
@@ -77,12 +78,13 @@ def x_axis(scale: Scale, top: float, bottom: float, title: str) -> Markup:
 
 def y_axis(scale: Scale, left: float, right: float, title: str) -> Markup:
     """Return grid lines from left to right, the numbers beside them and the axis title on top."""
-    lines = "".join(f"M{px(left)} {px(scale.at(tick))}H{px(right)}" for tick in scale.ticks)
+    down = scale(scale.ticks).tolist()
+    lines = "".join(f"M{px(left)} {px(y)}H{px(right)}" for y in down)
     return join(
         tag("path", d=lines, class_="grid"),
         *(
-            tag("text", label, x=px(left - 6), y=px(scale.at(tick) + 4), class_="tick end")
-            for tick, label in zip(scale.ticks, scale.labels(), strict=True)
+            tag("text", label, x=px(left - 6), y=px(y + 4), class_="tick end")
+            for y, label in zip(down, scale.labels(), strict=True)
         ),
         tag("text", wrapped(title, int(right / LETTER), 1)[0], x=0, y=px(scale.stop - 14), class_="tick"),
     )
@@ -138,9 +140,9 @@ def _sparse(scale: Scale) -> list[str]:
     """Return the tick labels, without those that would touch the one before."""
     labels: list[str] = []
     free = -1e9
-    for tick, label in zip(scale.ticks, scale.labels(), strict=True):
+    for x, label in zip(scale(scale.ticks).tolist(), scale.labels(), strict=True):
         half = LETTER * len(label) / 2
-        is_free = scale.at(tick) - half >= free
+        is_free = x - half >= free
         labels.append(label if is_free else "")
-        free = scale.at(tick) + half + 6 if is_free else free
+        free = x + half + 6 if is_free else free
     return labels

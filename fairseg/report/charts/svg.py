@@ -25,7 +25,7 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     ]
-    return Markup(f"<{name}{''.join(texts)}>{join(*children)}</{name}>")
+    return Markup(f"<{name}{''.join(texts)}>{''.join(map(escape, children))}</{name}>")
 
 
 def join(*parts: object) -> Markup:
