@@ -31,10 +31,10 @@ from fairseg.statistics.effects import auc_limits
 from fairseg.training import Settings, train
 from fairseg.training.raw import plain_labels, read_raw
 from fairseg.understanding import read_groups, views
+from fairseg.understanding.associations import associations
 from fairseg.understanding.changes import change_with_limits, with_holm
 from fairseg.understanding.intervention import _donors
-from fairseg.understanding.readable import PERMUTATIONS, Model
-from fairseg.understanding.used import associations
+from fairseg.understanding.readability import PERMUTATIONS, Model
 from fairseg.understanding.views import CasePaths, make_frame, subject_views
 
 COHORTS = {

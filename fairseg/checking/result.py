@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fairseg.checking import gather
+from fairseg.checking import inputs
 from fairseg.checking.checked import SEVERITIES, Checked
 from fairseg.checking.page import answer, card_of, findings_table, save_page, to_terminal
 from fairseg.cohort.reading import TableOptions
@@ -111,7 +111,7 @@ def check(
     >>> result.exit_code, result.findings["kind"].tolist()
     (1, ['alike', 'small_groups'])
     """
-    check_options = gather.CheckOptions(
+    check_options = inputs.CheckOptions(
         by=(by,) if isinstance(by, str) else tuple(by),
         bins=dict(bins or {}),
         labels=labels,
@@ -130,13 +130,13 @@ def check(
     if (data is None) == (folders == (None, None)) or (None in folders and data is None):
         raise ValueError("check needs data, or predictions and references: one of the two")
     if data is None:
-        state = gather.from_folders(Path(str(predictions)), Path(str(references)), cohort, check_options)
+        state = inputs.from_folders(Path(str(predictions)), Path(str(references)), cohort, check_options)
     elif isinstance(data, str | Path) and Path(data).is_dir():
-        state = gather.from_dataset(Path(data), cohort, check_options)
+        state = inputs.from_dataset(Path(data), cohort, check_options)
     else:
         if cohort is not None:
             raise ValueError("cohort goes with folders of masks: a table of scores has the attributes itself")
-        state = gather.from_table(data, check_options)
+        state = inputs.from_table(data, check_options)
     details = tuple(sorted(state.findings, key=lambda finding: SEVERITIES.index(finding.severity)))
     return CheckResult(
         details,

@@ -1,6 +1,6 @@
-from .readable import Reading as Reading
-from .readable import Readings as Readings
-from .readable import read_groups as read_groups
+from .readability import Reading as Reading
+from .readability import Readings as Readings
+from .readability import read_groups as read_groups
 from .result import UnderstandResult as UnderstandResult
 from .result import understand as understand
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseg.understanding.associations import Association, Prediction
 from fairseg.understanding.changes import Change
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference
@@ -16,10 +17,7 @@ from fairseg.understanding.kinds import (
     of_the_image,
     shown_in,
 )
-from fairseg.understanding.readable import Readings
-from fairseg.understanding.used import Association, Prediction
-from fairseg.understanding.views import HEADER, INTENSITY, LEAKING_BOX, ORGAN, POSITION, SCALED, WITHIN
-from fairseg.understanding.where import (
+from fairseg.understanding.location import (
     Crop,
     beyond_size,
     choose_crop,
@@ -32,6 +30,8 @@ from fairseg.understanding.where import (
     told_inside,
     told_outside,
 )
+from fairseg.understanding.readability import Readings
+from fairseg.understanding.views import HEADER, INTENSITY, LEAKING_BOX, ORGAN, POSITION, SCALED, WITHIN
 
 _UNEQUAL = 1.25  # times as many subjects of the largest group as of the smallest
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from fairseg.statistics.significance import holm
-from fairseg.understanding.readable import Floats, Integers, Tested
+from fairseg.understanding.readability import Floats, Integers, Tested
 
 _NO_SPREAD = 1e-12
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseg.scoring.voxel_sizes import sizes_given
-from fairseg.understanding.gather import Call, Gathered
+from fairseg.understanding.inputs import Call, Gathered
 
 _HELD_OUT = 0.2  # share of subjects that `fairseg train` holds out
 _SHARES = (_HELD_OUT, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.io.sentences import counted
-from fairseg.understanding.readable import SEPARATED, Floats, Integers, Reading, read_groups
+from fairseg.understanding.readability import SEPARATED, Floats, Integers, Reading, read_groups
 
 ALL = "all confounders"
 STRATA = 5  # of equal size along the score of the confounders, as is usual for propensity scores

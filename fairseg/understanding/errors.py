@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.two_samples import brunner_munzel
-from fairseg.understanding.readable import Floats, Integers, Tested
+from fairseg.understanding.readability import Floats, Integers, Tested
 
 ERROR = " error (%)"  # signed, of the volume or area
 KINDS = ("false positives", "false negatives")

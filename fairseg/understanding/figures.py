@@ -12,9 +12,9 @@ from fairseg.report.escape import plain
 from fairseg.report.palette import BAD, GRID, INK, LINE, REFERENCE, color
 from fairseg.report.plots import STYLE, as_written, draw, name_rows, new_axes
 from fairseg.understanding.errors import Atlas
-from fairseg.understanding.understood import Understood
+from fairseg.understanding.evidence import Understood
+from fairseg.understanding.location import margin_curve
 from fairseg.understanding.views import BOX, LEAST, WHOLE, errors_extent
-from fairseg.understanding.where import margin_curve
 
 _A_ROW = 3  # pictures
 _A_LINE = 22  # letters above a picture

@@ -20,8 +20,8 @@ from fairseg.training.prediction import TrainedRun
 from fairseg.training.prepare import Floats as Image
 from fairseg.training.prepare import mask_in_plan, read_case
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
-from fairseg.understanding.exchange import BLANKED, INTERVENTIONS, CaseArrays, blanked
-from fairseg.understanding.readable import Floats, Integers
+from fairseg.understanding.outside_changes import BLANKED, INTERVENTIONS, CaseArrays, blanked
+from fairseg.understanding.readability import Floats, Integers
 from fairseg.understanding.views import CasePaths, Frame
 
 DONORS = 2  # of each kind, for each subject

@@ -7,7 +7,7 @@ both: it counts as one of the image where it tells a group better than the outli
 
 from typing import Literal
 
-from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.readability import Reading, Readings
 from fairseg.understanding.views import BOTTLENECK, ERRORS, LEAK, MASK, ORGAN, OUTLINE, SCALED, SHAPE, WITHIN
 
 Kind = Literal["image", "references", "model"]

@@ -23,15 +23,15 @@ from fairseg.report.tables import Table
 from fairseg.report.templates import render_page
 from fairseg.statistics.cohort_table import cohort_table
 from fairseg.statistics.verdicts import Verdict
-from fairseg.understanding import words
+from fairseg.understanding import sentences
+from fairseg.understanding.evidence import Understood
 from fairseg.understanding.figures import plot
 from fairseg.understanding.kinds import of_the_image, question_of, shown_in
-from fairseg.understanding.understood import Understood
+from fairseg.understanding.location import MATTERS
 from fairseg.understanding.views import ERRORS
-from fairseg.understanding.where import MATTERS
 
 if TYPE_CHECKING:
-    from fairseg.understanding.readable import Readings
+    from fairseg.understanding.readability import Readings
 
 PAGE, KIND = "understand.html", "understand"
 FILES = (
@@ -49,7 +49,7 @@ FILES = (
 def save_page(result: Understood, folder: Path) -> Path:
     """Write page and tables; see `UnderstandResult.save`."""
     advice = pd.DataFrame(
-        [(*words.advice_words(one, result), one.strength) for one in result.advice],
+        [(*sentences.advice_words(one, result), one.strength) for one in result.advice],
         columns=["found", "suggests", "command", "evidence"],
     )
     kinds = [*(["margins"] if result.cohort.frame.margins else []), "images"]
@@ -67,24 +67,24 @@ def save_page(result: Understood, folder: Path) -> Path:
         left_out=result.left_out.to_dict("records"),
         figures=pictures,
         flat=result.cohort.frame.flat,
-        about_images=words.about_images(result),
-        margin_note=words.margin_note(result),
-        readings=words.readings_table(result),
-        pairs=words.pair_table(result),
-        confounders=words.confounder_tables(result),
+        about_images=sentences.about_images(result),
+        margin_note=sentences.margin_note(result),
+        readings=sentences.readings_table(result),
+        pairs=sentences.pair_table(result),
+        confounders=sentences.confounder_tables(result),
         confounder_notes=[] if result.confounded is None else result.confounded.notes,
         people=_people(result),
-        associations=words.association_tables(result),
-        slices=words.slice_table(result),
-        changes=words.change_table(result),
+        associations=sentences.association_tables(result),
+        slices=sentences.slice_table(result),
+        changes=sentences.change_table(result),
         occlusion=[]
         if result.intervention is None
         else [one for one in result.intervention.occlusion if one.shown],
-        used=words.used_line(result),
-        measures=words.measure_table(result),
-        advice=words.advice_table(result),
+        used=sentences.used_line(result),
+        measures=sentences.measure_table(result),
+        advice=sentences.advice_table(result),
         atlas=[one for one in result.atlas if one.shown],
-        method=words.say("method", result=result, version=__version__),
+        method=sentences.say("method", result=result, version=__version__),
     )
     files: dict[str, str | bytes] = {
         PAGE: page,
@@ -98,7 +98,7 @@ def save_page(result: Understood, folder: Path) -> Path:
 
 def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
     """Return the card: whether a group is readable, and the answer."""
-    answers = words.question_lines(result)
+    answers = sentences.question_lines(result)
     readable = bool(of_the_image(result.readings))
     look = Verdict.GAP if readable else Verdict.OPEN
     badges = {"image": (look, "Readable" if readable else "Not shown to be readable")}
@@ -108,14 +108,14 @@ def card_of(result: Understood, tables: Sequence[Table] = ()) -> Card:
         (charts.badge(badges[kind][0], (badges[kind][1], badges[kind][0].css_class)), line)
         for kind, line in answers
     ]
-    return Card(look.css_class, rows, " ".join(words.further_lines(result)), tables)
+    return Card(look.css_class, rows, " ".join(sentences.further_lines(result)), tables)
 
 
 def _forest(readings: "Readings") -> Markup:
     rows = readings.rows
     several = len({row.group for row in rows}) > 1
     lines = []
-    for row in sorted(rows, key=lambda row: words.view_rank(row.view)):
+    for row in sorted(rows, key=lambda row: sentences.view_rank(row.view)):
         label = "readable" if question_of(readings, row) == "image" else "differs"
         verdict, text = (Verdict.GAP, label) if row.shown else (Verdict.OPEN, "not shown")
         lines.append(

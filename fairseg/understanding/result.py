@@ -18,6 +18,7 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed, not_among
 from fairseg.scoring.voxel_sizes import Spacing
+from fairseg.understanding.associations import Association, Prediction, associations
 from fairseg.understanding.confounded import confounders_of
 from fairseg.understanding.errors import (
     Atlas,
@@ -26,11 +27,10 @@ from fairseg.understanding.errors import (
     measure_differences,
     signed_size_errors,
 )
-from fairseg.understanding.gather import Call, Gathered, gather
-from fairseg.understanding.readable import LEVEL, PERMUTATIONS, Model, read_groups
+from fairseg.understanding.evidence import Understood
+from fairseg.understanding.inputs import Call, Gathered, gather
+from fairseg.understanding.readability import LEVEL, PERMUTATIONS, Model, read_groups
 from fairseg.understanding.slices import FOUND, Slice, find_slices
-from fairseg.understanding.understood import Understood
-from fairseg.understanding.used import Association, Prediction, associations
 from fairseg.understanding.views import BOTTLENECK, ERRORS, MEASURES, NOT_READ, ONE_PIXEL, image_columns
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class UnderstandResult(Understood):
     @cached_property
     def sentence(self) -> str:
         """The answer in a few sentences."""
-        from fairseg.understanding.words import answer  # noqa: PLC0415  (the templates load when they are needed)
+        from fairseg.understanding.sentences import answer  # noqa: PLC0415  (the templates load when they are needed)
 
         return answer(self)
 
@@ -84,13 +84,13 @@ class UnderstandResult(Understood):
 
     def __repr__(self) -> str:
         from fairseg.report.tables import grid  # noqa: PLC0415
-        from fairseg.understanding.words import margin_note, readings_table  # noqa: PLC0415
+        from fairseg.understanding.sentences import margin_note, readings_table  # noqa: PLC0415
 
         return "\n\n".join(filter(None, (self.sentence, grid(readings_table(self)), margin_note(self))))
 
     def _repr_html_(self) -> str:
         from fairseg.understanding.page import card_of  # noqa: PLC0415
-        from fairseg.understanding.words import readings_table  # noqa: PLC0415
+        from fairseg.understanding.sentences import readings_table  # noqa: PLC0415
 
         return card_of(self, [readings_table(self)]).html()
 

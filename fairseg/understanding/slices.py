@@ -17,7 +17,7 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.statistics.significance import holm
-from fairseg.understanding.readable import LEVEL, Floats, Integers, Tested, critical, share_as_large
+from fairseg.understanding.readability import LEVEL, Floats, Integers, Tested, critical, share_as_large
 
 Members = npt.NDArray[np.bool_]
 

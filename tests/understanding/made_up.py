@@ -1,6 +1,6 @@
 """Readings whose AUCs are given, for what is said of them."""
 
-from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.readability import Reading, Readings
 
 
 def readings(*, apart: float = 0.1, **aucs: float) -> Readings:

@@ -11,7 +11,7 @@ import pytest
 from fairseg.cli.command import cli
 from fairseg.cohort.reading import TableOptions
 from fairseg.understanding.commands import commands_of, held_out
-from fairseg.understanding.gather import Call
+from fairseg.understanding.inputs import Call
 
 CALL = Call(reference="A", test=True, confounders=("age",), margins=(0.0, 7.5), min_size=8, permutations=500)
 

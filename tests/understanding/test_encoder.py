@@ -6,7 +6,7 @@ import torch
 
 from fairseg.understanding import encoder
 from fairseg.understanding.encoder import EncoderReader
-from fairseg.understanding.readable import _Deals, read_groups
+from fairseg.understanding.readability import _Deals, read_groups
 
 IDS = np.repeat([0, 1], [14, 10])
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fairseg.understanding.advice import advise
+from fairseg.understanding.associations import associations
 from fairseg.understanding.confounded import confounders_of, unlike
 from fairseg.understanding.errors import (
     MeasureDifference,
@@ -15,8 +16,7 @@ from fairseg.understanding.errors import (
     measure_differences,
     signed_size_errors,
 )
-from fairseg.understanding.readable import Reading, Readings, read_groups
-from fairseg.understanding.used import associations
+from fairseg.understanding.readability import Reading, Readings, read_groups
 from tests.understanding.made_up import readings as found
 
 IDS = np.repeat([0, 1], 40)

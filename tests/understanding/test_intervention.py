@@ -17,8 +17,8 @@ from fairseg.training.inference import Predictor
 from fairseg.training.prediction import TrainedRun
 from fairseg.training.prepare import SlicePlan, zscore
 from fairseg.understanding.changes import Intervention, change_with_limits, occlusions, with_holm
-from fairseg.understanding.exchange import CaseArrays, blanked, exchanged, matched
 from fairseg.understanding.intervention import _donors, intervene
+from fairseg.understanding.outside_changes import CaseArrays, blanked, exchanged, matched
 from fairseg.understanding.views import CasePaths, make_frame
 
 IDS = np.repeat([0, 1], 12)

@@ -26,11 +26,11 @@ from fairseg.understanding import UnderstandResult, views
 from fairseg.understanding.advice import Advice, advise
 from fairseg.understanding.changes import Intervention, Occlusion
 from fairseg.understanding.errors import MeasureDifference
+from fairseg.understanding.location import Crop
 from fairseg.understanding.page import card_of
-from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.readability import Reading, Readings
 from fairseg.understanding.result import _slices
-from fairseg.understanding.where import Crop
-from fairseg.understanding.words import (
+from fairseg.understanding.sentences import (
     advice_words,
     association_tables,
     confounder_tables,
@@ -297,7 +297,7 @@ def test_options_are_judged_before_images_are_read(phantom: Path, monkeypatch: p
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("fairseg.understanding.gather.make_frame", never)
+    monkeypatch.setattr("fairseg.understanding.inputs.make_frame", never)
     scores = pd.DataFrame({"case": ["a"], "subject": ["a"], "label": ["1"], "hd": [1.0]})
     with pytest.raises(ValueError, match="must have a column dice"):
         fairseg.understand(phantom, "group", scores=scores)

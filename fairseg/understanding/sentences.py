@@ -13,9 +13,19 @@ from fairseg.understanding.advice import Advice, clearest, goes_with_dice, pixel
 from fairseg.understanding.commands import commands_of, held_out, images_of
 from fairseg.understanding.confounded import ALL
 from fairseg.understanding.errors import ERROR, MeasureDifference
+from fairseg.understanding.evidence import Understood
 from fairseg.understanding.kinds import ANATOMY, REFERENCES, Kind, best_of, kind_of, of_the_image, shown_in
-from fairseg.understanding.readable import Reading
-from fairseg.understanding.understood import Understood
+from fairseg.understanding.location import (
+    LEFT_IN_CROPS,
+    MATTERS,
+    beyond_size,
+    choose_crop,
+    place_is_known,
+    tightest_shown,
+    told_inside,
+    told_outside,
+)
+from fairseg.understanding.readability import Reading
 from fairseg.understanding.views import (
     BOTTLENECK,
     BOX,
@@ -34,19 +44,9 @@ from fairseg.understanding.views import (
     WHOLE,
     WITHIN,
 )
-from fairseg.understanding.where import (
-    LEFT_IN_CROPS,
-    MATTERS,
-    beyond_size,
-    choose_crop,
-    place_is_known,
-    tightest_shown,
-    told_inside,
-    told_outside,
-)
 
 if TYPE_CHECKING:
-    from fairseg.understanding.gather import Gathered
+    from fairseg.understanding.inputs import Gathered
 
 _SCANNED = ("site", "scanner", "centre", "center", "vendor", "manufacturer", "hospital", "institut")
 _ALIKE = 1e-6

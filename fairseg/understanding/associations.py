@@ -24,7 +24,7 @@ import pandas as pd
 
 from fairseg.metrics.ranks import mid_ranks
 from fairseg.statistics.confounders import adjusted_gap
-from fairseg.understanding.readable import (
+from fairseg.understanding.readability import (
     FOLDS,
     SEPARATED,
     Floats,

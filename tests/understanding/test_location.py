@@ -3,8 +3,8 @@
 import pytest
 
 from fairseg.understanding.advice import advise
-from fairseg.understanding.readable import Reading, Readings
-from fairseg.understanding.where import choose_crop, crop_margin, told_by_both
+from fairseg.understanding.location import choose_crop, crop_margin, told_by_both
+from fairseg.understanding.readability import Reading, Readings
 from tests.understanding.made_up import readings
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from fairseg.understanding.advice import Advice, advise
+from fairseg.understanding.associations import Association, Prediction
 from fairseg.understanding.changes import Intervention, Occlusion
 from fairseg.understanding.confounded import Confounded
 from fairseg.understanding.errors import Atlas, MeasureDifference, measure_differences
-from fairseg.understanding.gather import Gathered
+from fairseg.understanding.inputs import Gathered
 from fairseg.understanding.kinds import question_of
-from fairseg.understanding.readable import PERMUTATIONS, Model, Readings, Tested
+from fairseg.understanding.location import crop_margin
+from fairseg.understanding.readability import PERMUTATIONS, Model, Readings, Tested
 from fairseg.understanding.slices import Slice
-from fairseg.understanding.used import Association, Prediction
 from fairseg.understanding.views import WHOLE
-from fairseg.understanding.where import crop_margin
 
 _Row = tuple[Any, ...]  # of the findings
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fairseg.understanding.readable import Readings, components_of, read_groups
-from fairseg.understanding.used import _refitted, associations, stratified_folds
+from fairseg.understanding.associations import _refitted, associations, stratified_folds
+from fairseg.understanding.readability import Readings, components_of, read_groups
 
 IDS = np.repeat([0, 1], 40)
 NAMES = ("A", "B")

@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 
 from fairseg.report.numbers import p_value
 from fairseg.statistics.effects import auc_limits
-from fairseg.understanding.readable import (
+from fairseg.understanding.readability import (
     Reading,
     _Deals,
     components_of,

@@ -22,7 +22,7 @@ from fairseg.scoring.subjects import structure_scores, subject_names
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
 from fairseg.training.raw import RawDataset, plain_labels, read_raw
-from fairseg.understanding.readable import Floats, Integers
+from fairseg.understanding.readability import Floats, Integers
 from fairseg.understanding.views import CasePaths, Frame, make_frame, subject_views
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fairseg.understanding.kinds import ANATOMY, REFERENCES, best_of, beyond_outline, shown_in
-from fairseg.understanding.readable import Reading, Readings
+from fairseg.understanding.readability import Reading, Readings
 from fairseg.understanding.views import AROUND, BOX, HEADER, ORGAN, OUTSIDE, POSITION, SCALED, WHOLE, WITHIN
 
 MATTERS = 0.7  # AUC that a crop's view must be shown to be below, for the crop to be called tight enough
