@@ -225,13 +225,17 @@ def _fit(
 def _first_coefficient(design: Floats, values: Floats) -> tuple[float, float]:
     """Return the least-squares coefficient of the first column, and its standard error HC3.
 
-    That of MacKinnon and White (1985) holds where the groups spread unequally, and for small ones.
+    That of MacKinnon and White (1985) holds where the groups spread unequally, and for small ones. It is NaN
+    where the coefficient rests on a subject that nothing else tells of, such as the only one of a group.
     """
     inverse = np.linalg.pinv(design)
     leverage = (design * inverse.T).sum(axis=1)
-    coefficients = inverse @ values
-    jackknifed = (values - design @ coefficients) / (1.0 - leverage)
-    return float(coefficients[0]), float(np.linalg.norm(inverse[0] * jackknifed))
+    coefficients, weight = inverse @ values, inverse[0]
+    alone = leverage > 1 - _ALONE  # their residuals are 0 whatever their values
+    if (np.abs(weight[alone]) > _ALONE * np.linalg.norm(weight)).any():
+        return float(coefficients[0]), float("nan")
+    jackknifed = ((values - design @ coefficients) * weight)[~alone] / (1.0 - leverage[~alone])
+    return float(coefficients[0]), float(np.linalg.norm(jackknifed))
 
 
 def _settled(column: Floats, others: Floats, covariates: Iterable[Floats]) -> bool:

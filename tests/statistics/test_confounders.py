@@ -205,6 +205,18 @@ def test_a_group_of_one_has_no_gap(alone: int) -> None:
     assert found["n_group"].tolist() == [0 if alone else 79, 0]
 
 
+def test_a_group_of_one_beside_more_parameters_than_subjects_has_no_limits() -> None:
+    """Its residual of 0 was divided by 1 minus a leverage of 1, by rounding another number each time."""
+    dice, group = [0.91, 0.88, 0.93, 0.85, 0.80, 0.70], [0, 0, 0, 1, 1, 2]
+    site, weight = list("abccba"), np.array([50.5, 60.5, 72.5, 81.5, 64.0, 90.0])
+    both = adjusted_gap(dice, group, {"site": site, "weight": weight, "height": weight**2}, reference=0)
+    assert both.table["unadjusted"].tolist() == pytest.approx([0.08166667, 0.20666667])
+    without = adjusted_gap(dice[:5], group[:5], {"weight": weight[:5]}, reference=0).table
+    columns = ["unadjusted_low", "unadjusted_high", "unadjusted_p"]
+    np.testing.assert_allclose(both.table[columns].iloc[0], without[columns].iloc[0].tolist())
+    assert both.table[columns].iloc[1].isna().all()
+
+
 def test_everything_missing() -> None:
     gap = adjusted_gap([0.1, 0.2], [0, 1], 2, {"age": [None, ""], "kg": [NAN, 1.0]}, reference=0)
     found = gap.table
