@@ -4,7 +4,8 @@
 disadvantage of the pair's second group, and a positive gain is one of the second group over the first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 from typing import NamedTuple
 
 from fairseg.statistics.gain_reasons import GainReason
@@ -88,6 +89,7 @@ class GainRow:
             and lost more than the margin, so that others only rose out of it.
         own_loss: whether the group that gained less is shown to have lost; of shares, whether more of it
             fail, or are among the hardest tenth.
+        hidden: hardest tenth: whether equal scores hide who is in it with one of the models.
     """
 
     attribute: str
@@ -119,6 +121,24 @@ class GainRow:
     still_behind: bool = False
     passed: bool = False
     own_loss: bool = True
+    hidden: bool = False
+
+    def as_told(self) -> "GainRow":
+        """Return the row; without figures, and not judged, where equal scores hide whom it is about."""
+        if not self.hidden:
+            return self
+        nothing = Interval(nan, nan, nan)
+        return replace(
+            self,
+            gap_before=replace(self.gap_before, interval=nothing),
+            gap_after=replace(self.gap_after, interval=nothing),
+            gain=nothing,
+            equivalence=nothing,
+            p=nan,
+            p_adjusted=nan,
+            inside=False,
+            verdict=Verdict.NOT_JUDGED,
+        )
 
     @property
     def favoured(self) -> str:
@@ -283,6 +303,11 @@ class PairGains:
     reasons: tuple[GainReason, ...] = ()
     outweighed: bool = False
 
+    def as_told(self) -> "PairGains":
+        """Return the pair with its rows as they are told."""
+        decided = tuple(row for row in self.decided_by if not row.hidden)
+        return replace(self, rows=tuple(row.as_told() for row in self.rows), decided_by=decided)
+
     @property
     def typical(self) -> GainRow | None:
         """The row of the overall typical case; None where the pair is not judged."""
@@ -297,7 +322,7 @@ class PairGains:
         if self.decided_by:
             large = (row for row in self.decided_by if abs(row.gain.estimate) >= row.margin / 2)
             return next(large, self.decided_by[0])
-        open_rows = [row for row in self.rows if not row.inside]
+        open_rows = [row for row in self.rows if not (row.inside or row.hidden)]
         if self.typical is None or not self.typical.inside or not open_rows:
             return self.typical
         return max(open_rows, key=lambda row: max(-row.equivalence.low, row.equivalence.high) / row.margin)

@@ -29,6 +29,7 @@ class GainReasonKind(Enum):
     STRATA = "strata too small"
     TYPICAL_OPPOSES = "the other group typically gained more, by more than does not matter"
     REMAINING_MARGIN = "limits reach beyond the margin"
+    HIDDEN_TENTH = "equal scores hide who is among the hardest tenth with one of the models"
 
 
 @dataclass(frozen=True)

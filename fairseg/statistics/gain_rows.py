@@ -80,6 +80,7 @@ def gain_row(
     one_sided = both.gap_after(1 - min(2 * float(tests.after.local[at]), 2 * options.alpha))
     margin = (options.margin, options.failure_margin, options.tail_margin)[endpoint]
     equivalence = both.gain(1 - 2 * options.alpha)
+    hidden = ENDPOINTS[endpoint] is Endpoint.HARDEST and bool(tests.hidden[structure])
     levelling, levels_down = None, False
     if isinstance(both, _Scores) and direction:
         levelling = both.sum_of_gains(direction, 1 - min(2 * local, 2 * options.alpha))
@@ -107,7 +108,7 @@ def gain_row(
         reverse_bound={1: -one_sided.low, -1: one_sided.high}.get(direction, float("nan")),
         equivalence=equivalence,
         margin=margin,
-        inside=-margin <= equivalence.low and equivalence.high <= margin,
+        inside=-margin <= equivalence.low and equivalence.high <= margin and not hidden,
         levelling=levelling,
         levels_down=levels_down,
         mean_gain=None if single is None else single.mean_gain(_MEAN_LEVEL),
@@ -119,6 +120,7 @@ def gain_row(
         and isinstance(both, _ShareChange)
         and both.sunk(gain.estimate, options.margin) <= margin / 2,
         own_loss=both.loses(gain.estimate, 1 - options.alpha),
+        hidden=hidden,
     )
 
 

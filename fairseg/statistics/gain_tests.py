@@ -158,7 +158,8 @@ class GainTests(NamedTuple):
     """Corrected rows of one model: of the gains, of the gaps with either model, and of those of their mean.
 
     The last is of the typical case only. Marks are (4, N, S): failures before and after, and membership of
-    the hardest tenth before and after; 1, 0, or NaN without a score.
+    the hardest tenth before and after; 1, 0, or NaN without a score. Hidden, (S,), is where equal scores hide
+    who is in that tenth with one of the models: nobody is marked then.
     """
 
     gain: Corrected
@@ -166,12 +167,13 @@ class GainTests(NamedTuple):
     after: Corrected
     mean: Corrected
     marks: Floats
+    hidden: npt.NDArray[np.bool_]
 
 
 def gain_tests(cohort: Cohort) -> list[GainTests]:
     """Test the rows of every model and correct them by dealing the groups anew."""
     everything = range(len(cohort.after))
-    marks = [_all_marks(cohort, model) for model in everything]
+    marks, hidden = zip(*(_all_marks(cohort, model) for model in everything), strict=True)
     gains = [
         [
             (cohort.after[model] - cohort.before[model]).round(10),
@@ -192,7 +194,7 @@ def gain_tests(cohort: Cohort) -> list[GainTests]:
         gap_before, gap_after, mean = (
             _corrected(cohort, [model], [values], marks=shares)[0] for values, shares in columns
         )
-        tests.append(GainTests(together[model], gap_before, gap_after, mean, marks[model]))
+        tests.append(GainTests(together[model], gap_before, gap_after, mean, marks[model], hidden[model]))
     return tests
 
 
@@ -295,12 +297,12 @@ def _rows(
                     yield number, (place, structure, endpoint, int(adjusted)), row
 
 
-def _all_marks(cohort: Cohort, model: int) -> Floats:
-    """Return failures before and after, and membership of the hardest tenth before and after, (4, N, S)."""
+def _all_marks(cohort: Cohort, model: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the marks of `GainTests`, and of which structures those of the hardest tenth are hidden."""
     both = cohort.before[model], cohort.after[model]
     fails = [np.where(np.isnan(one), np.nan, one < cohort.options.failure_threshold) for one in both]
     tenths = [np.stack([hardest(column) for column in one.T], axis=1) for one in both]
     # Where ties hide who is hardest with one of the models, there is no change of it to speak of.
     counts = np.array([np.nansum(one, axis=0) for one in tenths])
     hidden = counts.min(axis=0) < 0.5 * counts.max(axis=0)
-    return np.stack([*fails, *(np.where(hidden & ~np.isnan(one), 0.0, one) for one in tenths)])
+    return np.stack([*fails, *(np.where(hidden & ~np.isnan(one), 0.0, one) for one in tenths)]), hidden

@@ -88,7 +88,7 @@ def model_verdicts(
 ) -> ModelGains:
     """Judge every pair, every attribute and the model."""
     pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
-    pairs = beside_each_other(pairs)
+    pairs = tuple(pair.as_told() for pair in beside_each_other(pairs))
     verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
@@ -309,10 +309,12 @@ def _possible_harm(attribute: str, evidence: Evidence, options: JudgeOptions) ->
 
 
 def _outside(rows: Sequence[GainRow], changes: Sequence[GroupChange]) -> list[GainReason]:
-    """Return which limits reach beyond the margins."""
-    kind = GainReasonKind.REMAINING_MARGIN
+    """Return which limits reach beyond the margins, and which rows have none."""
+    kind, hidden = GainReasonKind.REMAINING_MARGIN, GainReasonKind.HIDDEN_TENTH
     return [
-        GainReason(kind, row.attribute, None, row.structure, row.endpoint) for row in rows if not row.inside
+        GainReason(hidden if row.hidden else kind, row.attribute, None, row.structure, row.endpoint)
+        for row in rows
+        if not row.inside
     ] + [
         GainReason(kind, one.attribute, one.group, one.structure)
         for one in changes

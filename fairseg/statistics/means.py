@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.two_samples import check_level, ordered_values
+from fairseg.statistics.two_samples import DECIMALS, check_level, ordered_values
 
 
 class _Difference(NamedTuple):
@@ -85,4 +85,7 @@ def welch_limits(
         [trim.mean() for trim in trims], variances, [trim.size for trim in trims]
     )
     half = -float(stdtrit(df, (1 - level) / 2)) * se
-    return Interval(estimate, estimate - half, estimate + half)
+    # Means of equal values differ in the last bits, which must show nothing.
+    return Interval(
+        *(round(value, DECIMALS + 2) + 0.0 for value in (estimate, estimate - half, estimate + half))
+    )

@@ -1305,3 +1305,25 @@ def test_a_mean_gain_that_is_smaller_and_yet_shown_does_not_bar_praise() -> None
 def _gained() -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     before, groups = cohort((100, 100), (0.92, 0.88))
     return before, before + 0.03 * (groups == 1) + noise(200, 0.003), groups
+
+
+def test_a_hardest_tenth_that_equal_scores_hide_has_no_figures() -> None:
+    """All of the second group failed before, and nobody does now: its gap in the tenth was said to be 0.0."""
+    after, groups = cohort((60, 60), (0.9, 0.9))
+    found = judge(np.where(groups == 1, 0.0, after), after, groups)
+    typical, failures, tenth = found.pairs[0].rows
+    assert found.verdict is Verdict.FAIRER
+    assert failures.gap_before.interval.estimate == 1
+    figures = [tenth.gain, tenth.equivalence, tenth.gap_before.interval, tenth.gap_after.interval]
+    assert np.isnan(figures).all()
+    assert (tenth.verdict, tenth.hidden, typical.hidden) == (Verdict.NOT_JUDGED, True, False)
+
+
+def test_nothing_is_the_same_where_equal_scores_hide_the_hardest_tenth() -> None:
+    scores, groups = cohort((600, 600), (0.9, 0.9))
+    place = np.arange(1200) % 10
+    found = judge(np.where(place < 3, 0.0, scores), np.where(place < 1, 0.0, scores), groups)
+    assert found.verdict is Verdict.OPEN
+    assert [one.kind for one in found.pairs[0].reasons] == [GainReasonKind.HIDDEN_TENTH]
+    unchanged = np.where(place < 3, 0.0, scores)
+    assert judge(unchanged, unchanged, groups).verdict is Verdict.SAME

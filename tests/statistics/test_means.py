@@ -48,6 +48,12 @@ def test_limits_are_those_of_welch_and_yuen_in_scipy(decimals: int, trimmed: flo
             assert found.low == found.estimate == found.high
 
 
+def test_means_of_equal_values_do_not_differ() -> None:
+    assert np.full(60, 0.9).mean() != np.full(20, 0.9).mean()  # in the last bits
+    for trimmed in (0.0, 0.2):
+        assert welch_limits(np.full(60, 0.9), np.full(20, 0.9), trimmed=trimmed) == (0.0, 0.0, 0.0)
+
+
 def test_welchs_anova_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(0)
     for _ in range(500):

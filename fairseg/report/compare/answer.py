@@ -237,7 +237,7 @@ def _reasons(
     }
     texts = []
     for one in () if pair is None else pair.reasons:
-        about_group = one.kind is not GainReasonKind.DROPPED_STRUCTURE
+        about_group = one.kind not in (GainReasonKind.DROPPED_STRUCTURE, GainReasonKind.HIDDEN_TENTH)
         # A row comes with its limits; those of a group's own change are told where the row is within margins.
         told_with_row = one.kind is GainReasonKind.REMAINING_MARGIN and not (
             told_row is not None and told_row["slight"]

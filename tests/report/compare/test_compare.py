@@ -894,3 +894,14 @@ def say_reasons(result: Any, pair: PairGains) -> str:
     """Return the answer, were it of this pair alone."""
     model = replace(result.judgement.models[0], pairs=(pair, *result.judgement.models[0].pairs))
     return model_answer(result, model)
+
+
+def test_equal_scores_that_hide_the_hardest_tenth_are_told_where_all_else_is_the_same() -> None:
+    base = table(gap=0.0, sizes={"A": 600, "B": 600})
+    place = np.arange(1200) % 10
+    one, other = (base.assign(dice=base["dice"].where(place >= failing, 0.0)) for failing in (3, 1))
+    result = judged(one, other)
+    assert result.verdicts == {"other": Verdict.OPEN}
+    assert "equal scores hide who is among the hardest tenth with one of the models" in result.sentence
+    (row,) = result.findings[result.findings["endpoint"] == "hardest tenth"].to_dict("records")
+    assert np.isnan([row[name] for name in ("gap_before", "gap_after", "gain", "p")]).all()
