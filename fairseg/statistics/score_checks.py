@@ -1,6 +1,7 @@
 """What looks wrong in scores before any test: one subject under several names, scales, percentages."""
 
 import warnings
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 
 _DECIMALS = 4  # scores of no more are rounded, and may agree by chance
+_EXACT, _SINGLE = (5000, 1e-12), (1000, 1e-7)  # ratios of whole numbers up to these agree by chance; rounding
+_MANY = 300  # subjects, of whom two agree in single precision by chance
+_ENOUGH = 3  # columns that agree by no chance
 _SCALE = 5.0  # median distances that differ so much between groups and ...
 _OVERLAP = 0.05  # ... overlap so little suggest another unit
 _LEAST_IN_GROUP = 5
@@ -19,7 +23,8 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     """Find subjects whose scores are identical in all columns to the last digit.
 
     Two subjects do not agree in unrounded scores, but one subject under two names does. Rows whose scores
-    are all round (of at most 4 decimals, 0 and 1 among them), or missing, are no evidence.
+    are all round (of at most 4 decimals, 0 and 1 among them), or missing, are no evidence. Nor are one or two
+    scores of which one is a ratio of small whole numbers, as the Dice of a small lesion is, or its root.
 
     Args:
         scores: one row a subject, all columns there are, (N, S) or (N,); NaN equals NaN.
@@ -41,7 +46,23 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     order = np.argsort(back.ravel(), kind="stable")
     starts = np.flatnonzero(np.diff(back.ravel()[order], prepend=-1))
     sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]
+    sets = [part for part in sets if not _agree_by_chance(values[part[0]][telling[part[0]]], len(values))]
     return tuple(sorted(tuple(sorted(part.tolist())) for part in sets))
+
+
+def _agree_by_chance(scores: Floats, subjects: int) -> bool:
+    """Return whether two of so many subjects may well agree in these unrounded scores."""
+    if scores.size >= _ENOUGH:
+        return False
+    single = scores == scores.astype(np.float32)
+    if subjects > _MANY and single.all():
+        return True
+    limits = (_SINGLE if one else _EXACT for one in single)
+    return any(
+        abs(float(Fraction(number).limit_denominator(most)) - number) <= rounding * max(1.0, number)
+        for score, (most, rounding) in zip(scores.tolist(), limits, strict=True)
+        for number in (score, score**2)  # a distance is the root of a sum of squares
+    )
 
 
 class UnevenCases(NamedTuple):
