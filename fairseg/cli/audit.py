@@ -9,10 +9,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.evaluate import report_skipped, score
 from fairseg.cli.once import OnceCommand
 from fairseg.cohort.columns import SHARES
+from fairseg.io.files import NotWrittenError, write_files
+from fairseg.io.outputs import check_writable
+from fairseg.statistics.judge_options import JudgeOptions
 
 _SHARE = types.Number(0.0, 1.0, min_open=True)
 margins = options.group(
@@ -75,10 +79,8 @@ sections = options.group(
 @options.reads_images
 def report(scores: Path, out: Path, **arguments: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
-    from fairseg.scoring.table import Scores  # noqa: PLC0415  (keep --help quick)
-
     extras = _sections(arguments, out)
-    table = Scores.of(scores, metric=arguments.pop("metric"), **options.score_options())
+    table = fairseg.scoring.Scores.of(scores, metric=arguments.pop("metric"), **options.score_options())
     _judge(table, out, extras, arguments)
     return 0
 
@@ -95,23 +97,18 @@ def report(scores: Path, out: Path, **arguments: Any) -> int:
 @options.reads_images
 def audit(table: Path, out: Path, **arguments: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
-    from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.io.files import NotWrittenError, write_files  # noqa: PLC0415
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415
-    from fairseg.scoring.table import Scores, scores_to_files  # noqa: PLC0415
-
     check_writable(out, ["scores.csv"], "scores")
     extras = _sections(arguments, out)
     scoring = {name: arguments.pop(name) for name in _SCORING}
     metric = arguments.pop("metric")
-    cohort = read_cohort(table, options.table_options())
+    cohort = fairseg.read_cohort(table, options.table_options())
     _check_before_scoring(cohort, table, scoring["predictions"], scoring["references"], arguments)
     scoring["metrics"] = tuple(dict.fromkeys((*scoring["metrics"], metric)))
     scores = score(cohort, **scoring)
     public = scores if extras.pseudonyms is None else scores.hidden(extras.pseudonyms)
-    write_files(out, scores_to_files(public), "scores")
+    write_files(out, fairseg.scoring.scores_to_files(public), "scores")
     if metric != "dice":
-        judged = Scores.of(scores.to_frame(), metric=metric)
+        judged = fairseg.scoring.Scores.of(scores.to_frame(), metric=metric)
         scores = replace(judged, table_notes=tuple(dict.fromkeys((*scores.table_notes, *judged.table_notes))))
     try:
         _judge(scores, out, extras, arguments)
@@ -128,12 +125,10 @@ _SCORING = (
 
 
 def _judge(scores: Any, out: Path, extras: Any, arguments: dict[str, Any]) -> None:
-    from fairseg.io.files import write_files  # noqa: PLC0415
-    from fairseg.report.audit import judge_scores  # noqa: PLC0415
+    from fairseg.report.audit import judge_scores  # noqa: PLC0415  (keep --help quick)
     from fairseg.report.card import to_terminal  # noqa: PLC0415
     from fairseg.report.model_card import KIND as MODEL_CARD  # noqa: PLC0415
     from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
-    from fairseg.statistics.judge_options import JudgeOptions  # noqa: PLC0415
 
     result = judge_scores(
         scores,
@@ -191,9 +186,7 @@ def _sections(arguments: dict[str, Any], out: Path) -> Any:
     Raises:
         ValueError: options do not fit each other, or the report or the model card cannot be written.
     """
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415
-    from fairseg.report import model_card, page  # noqa: PLC0415
-    from fairseg.report.sections import HeartRoles, MaskFolders, ReportSections  # noqa: PLC0415
+    from fairseg.report import HeartRoles, MaskFolders, ReportSections, model_card, page  # noqa: PLC0415
 
     check_writable(out, page.FILES, page.KIND)
     if (card := arguments["model_card"]) is not None:

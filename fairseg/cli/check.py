@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+import fairseg
 from fairseg.cli import options
 from fairseg.cli.audit import one_each
 from fairseg.cli.once import OnceCommand
+from fairseg.io.outputs import check_writable
 
 
 @click.command(cls=OnceCommand)
@@ -43,9 +45,7 @@ def check(
     DATA is a dataset in nnU-Net's raw layout with groups.csv, or a table of scores or cases; or DATA and
     REFERENCES are folders of predicted and of reference masks. Exit code 0, 1 with warnings, 2 with errors.
     """
-    import fairseg  # noqa: PLC0415  (keep --help quick)
-    from fairseg.checking.page import FILES, KIND  # noqa: PLC0415
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415
+    from fairseg.checking.page import FILES, KIND  # noqa: PLC0415  (keep --help quick)
 
     if out is not None:
         check_writable(out, FILES, KIND)

@@ -39,13 +39,12 @@ def compare(scores: Sequence[Path], names: str | None, out: Path, **arguments: A
     """
     from fairseg.report.compare.card import to_terminal  # noqa: PLC0415  (the charts, which --help does not need)
     from fairseg.report.compare.page import FILES, KIND  # noqa: PLC0415
-    from fairseg.report.sections import ReportSections  # noqa: PLC0415
-    from fairseg.scoring.table import Scores  # noqa: PLC0415
 
     check_writable(out, FILES, KIND)
     hidden = options.key_outside(arguments.pop("pseudonyms"), out) or False
-    sections = ReportSections(preregistered=stated_file(arguments), command=typed_command())
-    tables = [Scores.of(file, metric=arguments["metric"], **options.score_options()) for file in scores]
+    sections = fairseg.report.ReportSections(preregistered=stated_file(arguments), command=typed_command())
+    reading = {"metric": arguments["metric"], **options.score_options()}
+    tables = [fairseg.scoring.Scores.of(file, **reading) for file in scores]
     models = dict(zip(_names(scores, names), tables, strict=True))
     result = fairseg.compare(models, sections=sections, pseudonyms=hidden, **arguments)
     page = result.save(out)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+import fairseg
 from fairseg.cli import options
 from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
@@ -18,8 +19,6 @@ _NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # a test compa
 @options.debug
 def convert(challenge: str, folder: Path, out: Path) -> int:
     """Copy the FOLDER of a CHALLENGE, as it was downloaded, into nnU-Net's raw layout with groups.csv."""
-    import fairseg  # noqa: PLC0415  (keep --help quick)
-
     copied = fairseg.datasets.convert(challenge, folder, out)
     source = fairseg.datasets.CONVERTERS[challenge]
     click.echo(f"{counted(copied.cases, 'case')} of {counted(copied.subjects, 'subject')}, copied: {out}")

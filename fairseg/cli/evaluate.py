@@ -6,8 +6,12 @@ from typing import Any
 
 import click
 
+import fairseg
 from fairseg.cli import options
 from fairseg.cli.once import OnceCommand
+from fairseg.io.files import write_files
+from fairseg.io.outputs import check_writable
+from fairseg.io.sentences import counted, listed
 
 
 @click.command(cls=OnceCommand)
@@ -18,34 +22,26 @@ from fairseg.cli.once import OnceCommand
 @options.reads_images
 def evaluate(table: Path, out: Path, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
-    from fairseg.io.files import write_files  # noqa: PLC0415  (keep --help quick)
-    from fairseg.io.outputs import check_writable  # noqa: PLC0415
-    from fairseg.io.sentences import counted  # noqa: PLC0415
-    from fairseg.scoring.table import scores_to_files  # noqa: PLC0415
-
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
     check_writable(out.parent, [out.name], "scores")
     scores = score(table, **scoring)
-    write_files(out.parent, scores_to_files(scores, out.name), "scores")
+    write_files(out.parent, fairseg.scoring.scores_to_files(scores, out.name), "scores")
     click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return report_skipped(scores)
 
 
 def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **scoring: Any) -> Any:
     """Score folders by the options of `options.scoring`; return `Scores`."""
-    from fairseg.cohort.table import read_cohort  # noqa: PLC0415
-    from fairseg.scoring.folders import score_folders  # noqa: PLC0415
+    from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (keep --help quick)
 
     if isinstance(cohort, Path):
-        cohort = read_cohort(cohort, options.table_options())
+        cohort = fairseg.read_cohort(cohort, options.table_options())
     return score_folders(predictions, references, cohort, num_workers=workers, progress=True, **scoring)
 
 
 def report_skipped(scores: Any) -> int:
     """Name the cases that were skipped on stderr; return the exit code."""
-    from fairseg.io.sentences import counted, listed  # noqa: PLC0415
-
     if skipped := list(scores.reasons):
         were = "was" if len(skipped) == 1 else "were"
         click.echo(f"fairseg: {counted(len(skipped), 'case')} {were} skipped: {listed(skipped)}", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import fairseg
 from fairseg.cli import types
 from fairseg.cli.types import OUT as OUT  # noqa: PLC0414  (the commands say options.OUT)
 from fairseg.cli.types import PATH as PATH  # noqa: PLC0414
@@ -120,11 +121,9 @@ pseudonyms = click.option(
 
 def key_outside(value: Any, out: Path) -> Any:
     """Return the pseudonyms that --pseudonyms asks for, or None; their key must lie outside the results."""
-    from fairseg.cohort.pseudonyms import Pseudonyms  # noqa: PLC0415  (keep --help quick)
-
     if isinstance(value, Path):
-        Pseudonyms(b"", value).check_outside(out)  # before the key is made
-    return Pseudonyms.of(value or False)
+        fairseg.cohort.Pseudonyms(b"", value).check_outside(out)  # before the key is made
+    return fairseg.cohort.Pseudonyms.of(value or False)
 
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -158,10 +157,9 @@ wide_scores = group(
 
 def table_options() -> Any:
     """Return the values of the options of `tables`, for the readers of tables."""
-    from fairseg.cohort.reading import TableOptions  # noqa: PLC0415  (keep --help quick)
-
     values = click.get_current_context().meta.get(_TABLES, {})
-    return TableOptions(**{name: value for name, value in values.items() if name not in ("wide", "percent")})
+    names = {name: value for name, value in values.items() if name not in ("wide", "percent")}
+    return fairseg.cohort.TableOptions(**names)
 
 
 def score_options() -> dict[str, Any]:
