@@ -13,15 +13,9 @@ from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.metrics import fairness_gap, mann_whitney_u, worst_group
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
-from fairseg.statistics import (
-    Interval,
-    bootstrap_interval,
-    equity_interval,
-    group_intervals,
-    kruskal_wallis,
-    pairwise_mann_whitney,
-)
+from fairseg.statistics import Interval, equity_interval, kruskal_wallis, pairwise_mann_whitney
 from fairseg.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
+from fairseg.statistics.intervals import error_ratio_interval, sample_limits, worst_interval
 from fairseg.statistics.limits import Resampling
 from fairseg.statistics.order_statistics import Method, size_to_judge
 
@@ -56,23 +50,17 @@ def with_intervals(
     group = summary.subjects["group"].to_numpy()
     number = len(summary.groups)
     ids = as_ids(group, known=number)
-    everyone = as_ids(np.where(group >= 0, 0, -1), known=1)
     draws: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
     figures = estimates, low, high = [
         dict(zip(summary.table.index, cells, strict=True))
         for cells in (summary.table.to_numpy().copy(), *np.full((2, *summary.table.shape), np.nan))
     ]
     for metric in (name for name in summary.subjects if name not in ("subject", "group")):
-        values = summary.subjects[metric].to_numpy()
+        parts = sorted_parts(summary.subjects[metric].to_numpy(), ids)
         for statistic, method, row in _STATISTICS:
-            intervals = [
-                interval
-                for members in (ids, everyone)
-                for interval in group_intervals(values, members, statistic, method=method, **draws)
-            ]
-            name = f"{row} {summary.title(str(metric))}"
-            low[name][:] = [interval.low for interval in intervals]
-            high[name][:] = [interval.high for interval in intervals]
+            drawn, name = Resampling(**draws, method=method), f"{row} {summary.title(str(metric))}"
+            of_all = sample_limits([np.sort(np.concatenate(parts))], statistic, drawn)
+            low[name][:], high[name][:] = zip(*sample_limits(parts, statistic, drawn), *of_all, strict=True)
     order, judged, least = list(estimates), summary.judged, summary.min_size
     if "dice" in summary.subjects:
         dice = summary.subjects["dice"].to_numpy()
@@ -89,8 +77,10 @@ def with_intervals(
                 if row not in (SER, GAP):  # these are in the table already
                     estimates[row][column] = interval.estimate
                 low[row][column], high[row][column] = interval.low, interval.high
+    names = pd.Index(order)
     table, *limits = (
-        pd.DataFrame([rows_of[name] for name in order], order, summary.table.columns) for rows_of in figures
+        pd.DataFrame(np.array([rows_of[name] for name in order]), names, summary.table.columns)
+        for rows_of in figures
     )
     return replace(
         summary, table=table, low=limits[0], high=limits[1], judged=judged, min_size=least, level=level
@@ -103,24 +93,23 @@ def _fairness_rows(
     """Return row -> column -> figure with limits, in the order of the table; the last column is All."""
     number, reference = len(parts), summary.reference
     large = [part if code in judged else part[:0] for code, part in enumerate(parts)]
-    pooled = _flat(large)
+    resampling = Resampling(**draws, method="binomial")
     medians = np.array([np.median(part) if part.size else np.nan for part in parts])
     of_large = np.where(np.isin(np.arange(number), judged), medians, np.nan)
-    options = {**draws, "method": "binomial"}
-    pairwise = differences(large, pairs_of(large, reference), Resampling(**options))
+    pairwise = differences(large, pairs_of(large, reference), resampling)
     gap = Interval(fairness_gap(of_large, reference), *gap_limits(pairwise, signed=reference is not None))
     all_judged = len(judged) == sum(part.size > 0 for part in parts)
     nothing = Interval(np.nan, np.nan, np.nan)
     shares = not any(part.size and (part[0] < 0 or part[-1] > 1) for part in large)
-    ratio = bootstrap_interval(*pooled, "skewed_error_ratio", **options) if shares else nothing
-    worst = bootstrap_interval(*pooled, "worst_group", **options) if all_judged else None
+    ratio = error_ratio_interval(large, of_large, resampling) if shares else nothing
+    worst = worst_interval(large, of_large, resampling) if all_judged else _alone(worst_group(medians))
     dice = summary.subjects["dice"].to_numpy()
     rows: dict[str, dict[int, Interval]] = {
         SER: {number: ratio} if all_judged else {},
         # A gap to a very small group says little; the interval is then that of the large groups.
         GAP: {number: gap} if all_judged else {},
         GAP_OF_LARGE: {number: gap},
-        f"{WORST} {summary.score}": {number: worst or _alone(worst_group(medians))},
+        f"{WORST} {summary.score}": {number: worst},
         f"{EQUITY} {summary.score}": {number: equity_interval(dice, ids, level=draws["level"])},
         P_VALUE: {number: _alone(_overall_p(large, judged) if len(judged) > 1 else np.nan)},
         CORRECTED: {},
@@ -128,7 +117,7 @@ def _fairness_rows(
     if reference is not None:
         for code in range(number):
             rows[P_VALUE][code] = nothing  # also for a group that is too small
-        pairs, p_values, all_corrected = pairwise_mann_whitney(*pooled, reference=reference)
+        pairs, p_values, all_corrected = pairwise_mann_whitney(*_flat(large), reference=reference)
         for (first, second), p, corrected_p in zip(pairs, p_values, all_corrected, strict=True):
             column = second if first == reference else first
             rows[P_VALUE][column], rows[CORRECTED][column] = _alone(p), _alone(corrected_p)

@@ -83,10 +83,9 @@ def bootstrap_interval(
             f'reference must only be given with "fairness_gap", got {reference!r} with {measure!r}'
         )
     if measure == "skewed_error_ratio":
-        ratio = skewed_error_ratio(medians)
-        return Interval(ratio, *_error_ratio_limits(parts, ratio, draws))
+        return error_ratio_interval(parts, medians, draws)
     if measure == "worst_group":
-        return Interval(worst_group(medians), *_worst_limits(parts, draws))
+        return worst_interval(parts, medians, draws)
     if not callable(measure):
         raise ValueError(
             'measure must be "fairness_gap", "skewed_error_ratio", "worst_group" or a function, '
@@ -135,62 +134,72 @@ def group_intervals(
     if statistic not in ("median", "iqr"):
         raise ValueError(f'statistic must be "median" or "iqr", got {statistic!r}')
     grouped = GroupedValues.of(values, groups)
-    parts, of_medians = grouped.ordered, statistic == "median"
-    estimates = [
-        float("nan") if not part.size else float(np.median(part)) if of_medians else iqr(part)
-        for part in parts
-    ]
-    intervals = [Interval(estimate, np.nan, np.nan) for estimate in estimates]
+    estimates = grouped.summary(np.median if statistic == "median" else iqr).tolist()
+    limits = sample_limits(grouped.ordered, statistic, draws)
+    return grouped.per_group([Interval(one, *ends) for one, ends in zip(estimates, limits, strict=True)])
+
+
+def sample_limits(
+    parts: Sequence[Floats], statistic: Literal["median", "iqr"], draws: Resampling
+) -> list[tuple[float, float]]:
+    """Return the limits that `group_intervals` gives for sorted samples without NaN."""
+    of_medians = statistic == "median"
     large = [
         group
         for group, part in enumerate(parts)
         if not (draws.too_few([part]) if of_medians else part.size < _LEAST_FOR_IQR)
     ]
-    if of_medians and method == "binomial":  # known without a draw
-        tails = np.array([draws.tail, (1 + level) / 2])
+    limits = [(float("nan"), float("nan"))] * len(parts)
+    if of_medians and draws.method == "binomial":  # known without a draw
+        tails = np.array([draws.tail, (1 + draws.level) / 2])
         for group in large:
             low, high = binomial_ranks(parts[group].size, tails).of(parts[group]).tolist()
-            intervals[group] = Interval(estimates[group], low, high)
-        return grouped.per_group(intervals)
-    left_out = left_out_medians if of_medians else left_out_iqrs
+            limits[group] = low, high
+        return limits
+    estimate, left_out = (np.median, left_out_medians) if of_medians else (iqr, left_out_iqrs)
     drawn = (draws.medians if of_medians else draws.iqrs)([parts[group] for group in large])
     for group, values_drawn in zip(large, drawn, strict=True):
-        loo = [left_out(parts[group])] if method == "bca" else []
-        limits = draws.limits(values_drawn, estimates[group], loo)
-        intervals[group] = Interval(estimates[group], *limits)
-    return grouped.per_group(intervals)
+        bca = draws.method == "bca"
+        loo = [left_out(parts[group])] if bca else []
+        limits[group] = draws.limits(values_drawn, float(estimate(parts[group])) if bca else np.nan, loo)
+    return limits
 
 
-def _error_ratio_limits(parts: Sequence[Floats], estimate: float, draws: Resampling) -> tuple[float, float]:
-    """Return limits of the skewed error ratio: those of the largest difference of log errors."""
+def error_ratio_interval(parts: Sequence[Floats], medians: Floats, draws: Resampling) -> Interval:
+    """Return the skewed error ratio, with the limits of the largest difference of log errors.
+
+    Args:
+        parts: values of each group, rising.
+        medians: of them.
+        draws: of medians.
+    """
+    estimate = skewed_error_ratio(medians)
     if np.isnan(estimate):
-        return float("nan"), float("nan")
+        return Interval(estimate, np.nan, np.nan)
 
     def log_error(dice: Floats) -> Floats:
         return np.asarray(np.log(np.maximum(1.0 - dice, _LEAST_ERROR)))
 
     low, high = gap_limits(differences(parts, pairs_of(parts, None), draws, log_error), signed=False)
     most = -np.log(_LEAST_ERROR) / 2
-    return float(np.exp(low)), float("inf") if high > most else float(np.exp(high))
+    return Interval(estimate, float(np.exp(low)), float("inf") if high > most else float(np.exp(high)))
 
 
-def _worst_limits(parts: Sequence[Floats], draws: Resampling) -> tuple[float, float]:
+def worst_interval(parts: Sequence[Floats], medians: Floats, draws: Resampling) -> Interval:
     """Bound the smallest median: from below by each group's limit, from above by limits that hold together.
 
     The smallest of several noisy medians is too small on average. Its lower limit fails only if that of the
     truly worst group does; its upper limit must hold for every group (Sidak).
     """
-    there = [part for part in parts if part.size]
+    worst, there = worst_group(medians), [part for part in parts if part.size]
     if draws.too_few(there):
-        return float("nan"), float("nan")
+        return Interval(worst, np.nan, np.nan)
     together = 1.0 - (1.0 - draws.tail) ** (1.0 / len(there))
-    low, high = [], []
-    for part, drawn in zip(there, draws.medians(there), strict=True):
-        loo = [left_out_medians(part)]
-        median = float(np.median(part))
-        low.append(draws.limits(drawn, median, loo)[0])
-        high.append(draws.limits(drawn, median, loo, together)[1])
-    return min(low), min(high)
+    limits = [
+        draws.limits(drawn, float(np.median(part)), [left_out_medians(part)], above=together)
+        for part, drawn in zip(there, draws.medians(there), strict=True)
+    ]
+    return Interval(worst, *map(min, zip(*limits, strict=True)))
 
 
 def _of_function(parts: Sequence[Floats], medians: Floats, measure: Measure, draws: Resampling) -> Interval:

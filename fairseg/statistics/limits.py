@@ -104,7 +104,12 @@ class Resampling:
         ]
 
     def limits(
-        self, drawn: Floats, estimate: float, loo: Sequence[LeftOut], tail: float | None = None
+        self,
+        drawn: Floats,
+        estimate: float,
+        loo: Sequence[LeftOut],
+        tail: float | None = None,
+        above: float | None = None,
     ) -> tuple[float, float]:
         """Return the two limits that draws give.
 
@@ -114,9 +119,10 @@ class Resampling:
             loo: for "bca", which shifts the quantiles: of each group the estimates with one subject left out,
                 and how many give each.
             tail: probability beyond each limit; that of the level if not given.
+            above: probability beyond the upper limit, where it is another.
         """
         beyond = self.tail if tail is None else tail
-        quantiles = np.array([beyond, 1.0 - beyond])
+        quantiles = np.array([beyond, 1.0 - (beyond if above is None else above)])
         if self.method == "bca":
             quantiles = _bca(drawn, estimate, quantiles, loo)
         low, high = np.quantile(drawn, quantiles)

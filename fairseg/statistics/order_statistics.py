@@ -34,8 +34,10 @@ class DrawnRanks(NamedTuple):
 
     def of(self, ordered: Floats) -> Floats:
         """Return the medians, (..., R), of samples sorted along the last axis, (..., N)."""
-        lower = ordered[..., self.lower]
-        return lower + (ordered[..., self.upper] - lower) * self.share  # between equal values exactly these
+        lower = ordered.take(self.lower, axis=-1)
+        return (
+            lower + (ordered.take(self.upper, axis=-1) - lower) * self.share
+        )  # between equal values exactly these
 
 
 def resampled_medians(size: int, resamples: int, rng: np.random.Generator) -> DrawnRanks:
@@ -143,7 +145,7 @@ def resampled_quantile_ranks(
 
 def between(ordered: Floats, ranks: DrawnRanks) -> Floats:
     """Return the quantiles, (R,), of a sorted sample that lie at these places."""
-    return np.asarray(ordered[ranks.lower] * (1 - ranks.share) + ordered[ranks.upper] * ranks.share)
+    return np.asarray(ordered.take(ranks.lower) * (1 - ranks.share) + ordered.take(ranks.upper) * ranks.share)
 
 
 def drawn_ranks(
