@@ -14,7 +14,7 @@ from fairseg.statistics.limits import Interval
 from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.means import welch_limits
 from fairseg.statistics.paired_shares import difference_of, pooled_share_limits
-from fairseg.statistics.row_tests import Limits
+from fairseg.statistics.shift_limits import ShiftTest
 from fairseg.statistics.two_samples import newcombe, signed_rank_limits
 from fairseg.statistics.verdicts import Endpoint
 from fairseg.statistics.within_strata import StratifiedShares, StratifiedShift
@@ -292,5 +292,5 @@ def _sizes(groups: Sequence[tuple[Integers, Integers]]) -> tuple[int, int]:
     return sum(one.size for one, _ in groups), sum(two.size for _, two in groups)
 
 
-def _shift(strata: Sequence[tuple[Floats, Floats]]) -> Limits:
+def _shift(strata: Sequence[tuple[Floats, Floats]]) -> ShiftTest:
     return LocationShift(*strata[0]) if len(strata) == 1 else StratifiedShift(strata)

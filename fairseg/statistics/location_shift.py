@@ -10,6 +10,7 @@ A shift whose limits end at exactly 0 is not shown, however small the test's p-v
 most subjects and large in some, the typical one has not moved. `LocationShift.p` says so.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -77,7 +78,6 @@ class LocationShift(ShiftTest):
         self._x, self._y = ordered_values("first", first), ordered_values("second", second)
         self.test = tested(self._x, self._y)
         self.pairs = self._x.size * self._y.size
-        self._values = np.unique(self._x), np.unique(self._y)
         self._span = float(max(self._x[-1], self._y[-1]) - min(self._x[0], self._y[0]))
         self._half = rounding_step(self._x, self._y) / 2
         self.exact, self.smooth = not self._half, bool(self._half)
@@ -102,6 +102,10 @@ class LocationShift(ShiftTest):
         return self._middle(self._effect, 0.25 / self.pairs)
 
     @cached_property
+    def _values(self) -> tuple[Floats, Floats]:
+        return np.unique(self._x), np.unique(self._y)
+
+    @cached_property
     def p(self) -> float:  # type: ignore[override]
         """The two-sided p-value of no shift; limits exclude 0 exactly where it is 1 - level at most.
 
@@ -110,9 +114,9 @@ class LocationShift(ShiftTest):
         sign = 1 if self.test.effect > 0.5 else -1
         return max(self.test.p, one_directional(self.beside_zero(sign), sign))
 
-    def limits(self, level: float = 0.95) -> Interval:
-        """Return the shift with its limits of this two-sided level."""
-        return super().limits(level) if self._span else Interval(0.0, 0.0, 0.0)
+    def limits_at(self, levels: Sequence[float]) -> list[Interval]:
+        """Return the shift with its limits of these two-sided levels."""
+        return super().limits_at(levels) if self._span else [Interval(0.0, 0.0, 0.0)] * len(levels)
 
     def differences(self, low: float, high: float) -> Floats:
         """Return the differences of two subjects in a range at which the test changes at once, rising."""

@@ -29,8 +29,8 @@ _LEAST_IN_STRATA = 0.8  # of the smaller group, in strata with enough of both
 class Limits(Protocol):
     """What has an estimate with limits of any level."""
 
-    def limits(self, level: float = 0.95) -> Interval:
-        """Return the estimate with its limits."""
+    def limits_at(self, levels: Sequence[float]) -> list[Interval]:
+        """Return the estimate with its limits of each level."""
 
     def times_to_settle(self, margin: float, alpha: float) -> float:
         """Return how many times as many subjects like these would settle whether it is within a margin."""
@@ -54,11 +54,10 @@ class RowTest:
 
     def limits(self, *alphas: float) -> list[Interval]:
         """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
-        source = self._source()
-        intervals = [(alpha, source.limits(1.0 - max(alpha, LEAST_LEVEL))) for alpha in alphas]
+        intervals = self._source().limits_at([1.0 - max(alpha, LEAST_LEVEL) for alpha in alphas])
         return [
             Interval(one.estimate, min(one.low, 0.0), max(one.high, 0.0)) if self.decisive_p > alpha else one
-            for alpha, one in intervals
+            for alpha, one in zip(alphas, intervals, strict=True)
         ]
 
     def times(self, margin: float, alpha: float) -> float:
@@ -139,8 +138,8 @@ class _Shares:
         possible = share_p_values(total_first, total_second, count_first + count_second)
         self.decisive_p = float(possible[count_first])
 
-    def limits(self, level: float = 0.95) -> Interval:
-        return newcombe(*self._table, level=level)
+    def limits_at(self, levels: Sequence[float]) -> list[Interval]:
+        return [newcombe(*self._table, level=level) for level in levels]
 
     def times_to_settle(self, margin: float, alpha: float) -> float:
         return times_to_settle_shares(*self._table, margin, alpha)

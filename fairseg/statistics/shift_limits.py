@@ -4,8 +4,9 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cache, cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, partial
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -56,18 +57,25 @@ class ShiftTest(ABC):
 
     def limits(self, level: float = 0.95) -> Interval:
         """Return the shift with its limits: between them the test of this two-sided level accepts."""
-        check_level(level)
-        alpha = 1.0 - level
-        excludes_zero = self.p <= alpha
+        return self.limits_at([level])[0]
+
+    def limits_at(self, levels: Sequence[float]) -> list[Interval]:
+        """Return the shift with its limits of each of several levels, sought together."""
+        for level in levels:
+            check_level(level)
+        alphas = [1.0 - level for level in levels]
         # Limits that exclude 0 are sought no further than there.
         ends = [
-            0.0 if excludes_zero and sign * self.estimate < 0 else end
+            0.0 if self.p <= alpha and sign * self.estimate < 0 else end
+            for alpha in alphas
             for sign, end in zip((-1, 1), self.ends, strict=True)
         ]
-        low, high = self._listed_limits(alpha, ends) if self._listed else self._sought_limits(alpha, ends)
-        if not excludes_zero:
-            low, high = min(low, 0.0), max(high, 0.0)
-        return Interval(self.estimate, min(low, self.estimate), max(high, self.estimate))
+        limits = self._listed_limits(alphas, ends) if self._listed else self._sought_limits(alphas, ends)
+        intervals = []
+        for alpha, low, high in zip(alphas, limits[::2], limits[1::2], strict=True):
+            zero = [self.estimate] if self.p <= alpha else [self.estimate, 0.0]
+            intervals.append(Interval(self.estimate, min(low, *zero), max(high, *zero)))
+        return intervals
 
     def times_to_settle(self, margin: float, alpha: float) -> float:
         """Return how many times as many subjects like these would settle whether it is within a margin.
@@ -160,18 +168,18 @@ class ShiftTest(ABC):
             BESIDE,
         )
 
-    def _listed_limits(self, alpha: float, ends: list[float]) -> tuple[float, float]:
-        """Return both limits, found among all shifts that may be one.
+    def _listed_limits(self, alphas: Sequence[float], ends: Sequence[float]) -> list[float]:
+        """Return both limits of each level, found among all shifts that may be one.
 
         With few subjects the test can accept shifts beyond one that it rejects. The limits hold all of them.
         """
         from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
 
-        outward = np.array([[-1], [1]])
+        outward, tails = np.tile([-1, 1], len(alphas))[:, None], np.repeat(alphas, 2)[:, None] / 2
 
         def accepted(shift: Floats) -> npt.NDArray[np.bool_]:
             effect, se, df = self.at(shift)
-            return np.asarray(stdtr(df, outward * (effect - 0.5) / se) > alpha / 2)
+            return np.asarray(stdtr(df, outward * (effect - 0.5) / se) > tails)
 
         start = self.estimate - outward[:, 0] * BESIDE
         inside, outside = accepted(np.stack([start, ends], axis=1)).T
@@ -184,26 +192,25 @@ class ShiftTest(ABC):
         if self.few and self.exact:
             beyond = settled_positions(as_outside, number)
         else:
-            beyond = first_positions(as_outside, np.zeros(2), number)
+            beyond = first_positions(as_outside, np.zeros(len(ends)), number)
         found = (inside != outside) & (beyond < number)
-        low, high = np.where(found, candidate(beyond[:, None])[:, 0], np.round(ends, DECIMALS)) + 0.0
-        return float(low), float(high)
+        limits = np.where(found, candidate(beyond[:, None])[:, 0], np.round(ends, DECIMALS)) + 0.0
+        return list(limits.tolist())
 
-    def _sought_limits(self, alpha: float, ends: list[float]) -> tuple[float, float]:
-        """Return both limits, sought from the estimate outward."""
+    def _sought_limits(self, alphas: Sequence[float], ends: Sequence[float]) -> list[float]:
+        """Return both limits of each level, sought from the estimate outward."""
         from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
 
-        at = cache(lambda shift: tuple(map(float, self.at(shift))))  # both limits start from the estimate
+        at = cache(lambda shift: tuple(map(float, self.at(shift))))  # all limits start from the estimate
 
-        def excess(shift: float, sign: float) -> float:
+        def excess(shift: float, sign: float, alpha: float) -> float:
             effect, se, df = at(shift)
             return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
 
-        low, high = (
-            self._root(lambda shift: excess(shift, sign), self.estimate - sign * BESIDE, end)  # noqa: B023
-            for sign, end in zip((-1.0, 1.0), ends, strict=True)
-        )
-        return low, high
+        return [
+            self._root(partial(excess, sign=sign, alpha=alpha), self.estimate - sign * BESIDE, end)
+            for (alpha, sign), end in zip(product(alphas, (-1.0, 1.0)), ends, strict=True)
+        ]
 
     def _root(self, function: Callable[[float], float], start: float, end: float) -> float:
         """Return where a monotone function between start and end changes its sign; the end, if it does not.

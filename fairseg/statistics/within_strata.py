@@ -114,6 +114,10 @@ class StratifiedShares:
         limits = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
         return Interval(self.estimate, float(limits[1][0]), float(limits[2][0]))
 
+    def limits_at(self, levels: Sequence[float]) -> list[Interval]:
+        """Return the same of each of several levels."""
+        return [self.limits(level) for level in levels]
+
     def times_to_settle(self, margin: float, alpha: float) -> float:
         """Return how many times as many subjects like these would settle whether it is within a margin."""
         first, second, *totals = (float(np.squeeze(part)) for part in self._table)
