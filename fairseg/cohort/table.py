@@ -182,7 +182,8 @@ def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[f
     >>> read_numbers(pd.Series(["0.5", None, "NA"], name="dice")).tolist()
     [0.5, nan, nan]
     """
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu" and not np.isinf(column).any():
+    is_numeric = isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu"
+    if is_numeric and not np.isinf(column.to_numpy()).any():
         return column.astype(np.float64)
     values = each(_number, cells_of(column))
     is_wrong = [value is None or value in (np.inf, -np.inf) for value in values]
@@ -226,7 +227,8 @@ def check_limits(
         called: name of the column in the error.
     """
     low, high = limits
-    outside = numbers.index[(numbers < low) | (numbers > high)]
+    values = numbers.to_numpy()
+    outside = numbers.index[(values < low) | (values > high)]
     if not outside.size:
         return
     bound = f"{low:g} or more" if numbers[outside[0]] < low else f"{high:g} or less"

@@ -166,13 +166,14 @@ class Audited:
 
 def finding_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     """Return findings as a table; verdicts, the last column, stay members of `Verdict`."""
-    table = pd.DataFrame(rows, columns=columns).astype({"endpoint": str})
+    cells = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
+    cells["endpoint"] = list(map(str, cells["endpoint"]))
     # With pyarrow installed, pandas turns members of an enumeration of texts into plain text.
-    return table.assign(verdict=pd.Series([row[-1] for row in rows], dtype=object))
+    return pd.DataFrame(cells | {"verdict": pd.Series(cells["verdict"], dtype=object)})
 
 
 def with_sign(findings: pd.DataFrame, macro: str) -> pd.DataFrame:
     """Return findings as a file has them: verdicts as text, and a column that explains the sign."""
     pairs = list(zip(findings["first"], findings["second"], strict=True))
     texts = {pair: say(macro, first=pair[0], second=pair[1]) for pair in dict.fromkeys(pairs)}
-    return findings.astype({"verdict": str}).assign(sign=[texts[pair] for pair in pairs])
+    return findings.assign(verdict=list(map(str, findings["verdict"])), sign=[texts[pair] for pair in pairs])

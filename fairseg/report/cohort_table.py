@@ -47,7 +47,9 @@ def cohort_page_table(cohort: CohortTable) -> Table:
     last = None
     # One row of the page has one of the table for each group.
     about = itemgetter("attribute", "kind", "level")
-    for (attribute, kind, level), of_groups in groupby(table.to_dict("records"), about):
+    columns_of_table = (table[name].tolist() for name in table)
+    records = (dict(zip(table, row, strict=True)) for row in zip(*columns_of_table, strict=True))
+    for (attribute, kind, level), of_groups in groupby(records, about):
         line = list(of_groups)
         is_first = attribute != last
         smd, p = (line[0]["smd"], line[0]["p"]) if is_first else (nan, nan)

@@ -112,8 +112,10 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
             larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
             title = METRICS[name].title
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
-    counts = scores.table[scores.table["dice"].notna()].groupby("subject")["case"].nunique()
-    if uneven := uneven_cases(counts.reindex(names).to_numpy(), first.members.ids):
+    case = pd.factorize(scores.table["case"])[0]
+    pairs = np.stack([scores.subjects[0], case])[:, scores.table["dice"].notna().to_numpy()]
+    counts = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(names))
+    if uneven := uneven_cases(np.where(counts, counts, np.nan), first.members.ids):
         most, least = (short_names(first.groups)[code] for code in (uneven.larger, uneven.smaller))
         lines.append(say("cases", most=most, least=least, many=uneven.many, few=uneven.few))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
@@ -172,18 +174,17 @@ def notes_on(scores: Scores | pd.DataFrame, overall: Summary) -> list[str]:
 def _lacking(table: pd.DataFrame) -> str:
     """Note cases that have no row of a label that other cases have."""
     labels = dict.fromkeys(table["label"])
-    lacking = {}
-    fewer = table[
-        table.groupby("case")["label"].transform("size") < len(labels)
-    ]  # a label stands once a case
-    for case, labels_of_case in fewer.groupby("case", sort=False)["label"]:
-        missing = labels.keys() - set(labels_of_case)
-        lacking[case] = [label for label in labels if label in missing]
-    if not lacking:
+    codes = pd.factorize(table["case"])[0]
+    fewer = np.bincount(codes)[codes] < len(labels)  # a label stands once a case
+    if not fewer.any():
         return ""
-    cases = listed(f"{case} ({listed(missing)})" for case, missing in lacking.items())
+    there: dict[str, set[str]] = {}
+    for case, label in zip(table["case"][fewer], table["label"][fewer], strict=True):
+        there.setdefault(case, set()).add(label)
+    lacking = ((case, [label for label in labels if label not in has]) for case, has in there.items())
+    cases = listed(f"{case} ({listed(missing)})" for case, missing in lacking)
     return (
-        f"{counted(len(lacking), 'case')} without a row of a label that other cases have, "
+        f"{counted(len(there), 'case')} without a row of a label that other cases have, "
         f"so averaged over fewer labels: {cases}"
     )
 

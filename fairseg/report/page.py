@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -114,33 +115,27 @@ def _cohort(result: Audited, overall: Summary) -> CohortTable:
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:
     """Return the summaries of a grouping with intervals, from the overall scores that were judged."""
     options = {"min_size": result.options.min_size, "seed": result.options.seed}
-    summaries = [
-        with_intervals(one, resamples=result.sections.resamples, **options)
-        for one in result.summaries(analysis)
-    ]
-    for one in summaries:
-        _judged_limits(one, result, analysis)
+    summaries = []
+    for one in result.summaries(analysis):
+        structure = one.structure if one.structure in result.structures else result.structures[0]
+        facts = result.judgement.facts_of(analysis.name, structure, known=True)
+        # The medians have the limits of the card, so that the page shows each once.
+        medians = [(fact.median_low, fact.median_high) for fact in facts]
+        summaries.append(with_intervals(one, resamples=result.sections.resamples, medians=medians, **options))
     return summaries
-
-
-def _judged_limits(summary: Summary, result: Audited, analysis: Analysis) -> None:
-    """Replace the limits of medians in a summary by those of the card, so that the page shows each once."""
-    structure = summary.structure if summary.structure in result.structures else result.structures[0]
-    row = f"Median {summary.title('dice')}"
-    if summary.low is None or summary.high is None or row not in summary.low.index:
-        return
-    facts = result.judgement.facts_of(analysis.name, structure, known=True)
-    summary.low.loc[row] = [one.median_low for one in facts]
-    summary.high.loc[row] = [one.median_high for one in facts]
 
 
 def _subjects(summaries: Sequence[Summary]) -> pd.DataFrame:
     """Return the values of each subject and structure, below each other."""
     first = summaries[0]
-    table = pd.concat({one.structure: one.subjects for one in summaries}, names=["structure", None])
-    names = {code: first.groups.name(code) for code in range(-1, len(first.groups))}
-    table["group"] = table["group"].map(names)
-    return table.reset_index("structure").rename(columns={"dice": column_called(first.score)})
+    cells = {
+        name: np.concatenate([one.subjects[name] for one in summaries]) for name in first.subjects.columns
+    }
+    names = np.array([*first.groups, first.groups.name(-1)], dtype=object)
+    sizes = [len(one.subjects) for one in summaries]
+    structure = np.repeat(np.array([one.structure for one in summaries], dtype=object), sizes)
+    table = pd.DataFrame({"structure": structure, **cells, "group": names[cells["group"]]})
+    return table.rename(columns={"dice": column_called(first.score)})
 
 
 def _page(

@@ -72,6 +72,8 @@ def lost_cases(scores: Scores, groups: Groups, *, skipped_only: bool = False) ->
     rows = scores.all_rows
     skipped = np.arange(len(rows)) >= len(scores.table)
     scored = ~skipped if skipped_only or "dice" not in rows else rows["dice"].notna().to_numpy()
+    if scored.all():
+        return ()
     rows = pd.DataFrame({**rows[["subject", "case"]], "group": groups.encode(rows), "scored": scored})
     of_case = rows.groupby(["group", "subject", "case"], sort=False)["scored"].any()
     if of_case.all():
@@ -105,12 +107,7 @@ def structure_scores(scores: Scores, metric: str = "dice") -> Floats:
 
     Rows in the order of `subject_names`, columns in that of `scores.labels`.
     """
-    subject, names = scores.subjects
-    label, labels = pd.factorize(scores.table["label"])
-    means = scores.table[metric].groupby(subject * len(labels) + label).mean()
-    table = np.full(len(names) * len(labels), np.nan)
-    table[means.index.to_numpy()] = means.to_numpy(dtype=np.float64)
-    return table.reshape(len(names), len(labels))
+    return scores.means[metric].copy()
 
 
 def covariate(scores: Scores, name: str) -> tuple[list[str | None], list[str]]:

@@ -83,14 +83,14 @@ class Summary:
     @property
     def scored(self) -> npt.NDArray[np.int64]:
         """Subjects with a main score in each group, int64 (G,): those that gaps are judged from."""
-        there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
-        return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
+        there = self.subjects["dice"].notna() if "dice" in self.subjects else False
+        return self.groups.counts(np.where(there, self.subjects["group"], -1))
 
     @cached_property
     def shared(self) -> list[str]:
         """Subjects in more than one group."""
-        members = self.subjects.loc[self.subjects["group"] >= 0, "subject"]
-        return [str(subject) for subject in members[members.duplicated()].unique()]
+        members = self.subjects["subject"].to_numpy()[self.subjects["group"].to_numpy() >= 0]
+        return list(map(str, dict.fromkeys(members[pd.Index(members, dtype=object).duplicated()])))
 
     def title(self, metric: str) -> str:
         """Return the title of the column of a metric, with its unit."""
@@ -151,7 +151,7 @@ def summarize(
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
     table, scored = checked.table, _scored(checked.table, checked.metrics)
-    label, case = (pd.factorize(table[name])[0] for name in ("label", "case"))
+    label, case = checked.structures[0], pd.factorize(table["case"])[0]
     members = checked.subjects[0] * (len(groups) + 1) + ids + 1
     left_out = np.zeros(len(table), dtype=bool) if common is None else ~table["label"].isin(common).to_numpy()
     of_cases, means = _means(members * len(case) + case, np.where(left_out[:, None], np.nan, scored))
@@ -223,7 +223,8 @@ def _figures(
     if "dice" not in of_metric:
         return table
     # The test asks for independent samples; a subject in two groups breaks that.
-    independent = not subjects.loc[subjects["group"] >= 0, "subject"].duplicated().any()
+    members = subjects["subject"].to_numpy()[ids.ids >= 0].tolist()
+    independent = len(set(members)) == len(members)
     return table | _fairness(of_metric["dice"], reference, independent=independent)
 
 
@@ -264,16 +265,14 @@ def _left_out(
     counts = {}
     # All distances are missing for the same subjects: the first one stands for them.
     distances = [name for name in scores.metrics if name in DISTANCES]
-    group = subjects["group"].to_numpy()
+    group_of_subject, group = subjects["group"].to_numpy(), ids[rows]
     for name in [*(name for name in scores.metrics if name == "dice"), *distances[:1]]:
         plain = scores.title if name == "dice" else METRICS[name].title
-        counts[f"Subjects without {plain}"] = by_id(group[subjects[name].isna().to_numpy()])
+        counts[f"Subjects without {plain}"] = by_id(group_of_subject[np.isnan(subjects[name])])
     if set(VOXELS) <= set(scores.table):
-        group = ids[rows]
         predicted, true = (scores.table[name].to_numpy()[rows] > 0 for name in VOXELS)
         counts["Structures missed (prediction empty)"] = by_id(group[~predicted & true])
         counts["Structures invented (reference empty)"] = by_id(group[predicted & ~true])
         counts["Structures in neither mask"] = by_id(group[~predicted & ~true])
-    unknown = float(subjects.loc[subjects["group"] < 0, "subject"].nunique())
-    counts["Subjects of unknown group"] = [*[np.nan] * number, unknown]
+    counts["Subjects of unknown group"] = [*[np.nan] * number, float((group_of_subject < 0).sum())]
     return counts

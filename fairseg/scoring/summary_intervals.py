@@ -3,6 +3,7 @@
 These are the paper's own measures. Verdicts rest on `fairseg.statistics.page`, not on these intervals.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -26,7 +27,13 @@ _STATISTICS: tuple[tuple[Literal["median", "iqr"], Method, str], ...] = (
 
 
 def with_intervals(
-    summary: Summary, *, min_size: int = 10, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+    summary: Summary,
+    *,
+    min_size: int = 10,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    medians: Sequence[tuple[float, float]] | None = None,
 ) -> Summary:
     """Return a summary with intervals, and with the rows that need them.
 
@@ -44,6 +51,7 @@ def with_intervals(
         level: of the intervals.
         resamples: draws for the intervals.
         seed: of the draws.
+        medians: limits of the medians of the main score in each group and in all, where these are known.
     """
     if summary.shared:
         return summary
@@ -61,6 +69,8 @@ def with_intervals(
             drawn, name = Resampling(**draws, method=method), f"{row} {summary.title(str(metric))}"
             of_all = sample_limits([np.sort(np.concatenate(parts))], statistic, drawn)
             low[name][:], high[name][:] = zip(*sample_limits(parts, statistic, drawn), *of_all, strict=True)
+    if medians is not None and (row := f"Median {summary.score}") in low:
+        low[row][:], high[row][:] = zip(*medians, strict=True)
     order, judged, least = list(estimates), summary.judged, summary.min_size
     if "dice" in summary.subjects:
         dice = summary.subjects["dice"].to_numpy()

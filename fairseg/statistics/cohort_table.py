@@ -135,8 +135,9 @@ def cohort_table(
             for line in of_values:
                 line["smd"] = smd
         rows += lines
-    result = pd.DataFrame(rows, columns=list(_EMPTY)).astype({"group": "Int64", "count": "Int64"})
-    return CohortTable(result, notes)
+    cells = {name: [row[name] for row in rows] for name in _EMPTY}
+    whole = {name: pd.array(cells[name], dtype="Int64") for name in ("group", "count")}
+    return CohortTable(pd.DataFrame(cells | whole), notes)
 
 
 @dataclass(frozen=True)

@@ -154,15 +154,18 @@ def missingness_sentences(
         table = _named(table, names)
     sentences = []
     plain = {**_PLAIN, ZERO: f"Structures whose {title} is 0"}
-    for (kind, attribute), rows in table.groupby(["kind", "attribute"], sort=False):
-        p = float(rows["p_holm"].iloc[0])
+    kinds: dict[tuple[str, str], list[dict[Hashable, Any]]] = {}
+    for row in table.to_dict("records"):
+        kinds.setdefault((row["kind"], row["attribute"]), []).append(row)
+    for (kind, attribute), rows in kinds.items():
+        p = float(rows[0]["p_holm"])
         uneven = p < _SIGNIFICANT
-        if not uneven and not (rows["share"] > tolerated).any():
+        if not uneven and not any(row["share"] > tolerated for row in rows):
             continue
         without = "Missing" if kind == MEASURE else "Unknown"
-        what = plain.get(str(kind), f"{without} values of {attribute}")
-        present = rows[rows["n"] > 0].sort_values("share", ascending=False, kind="stable")
-        parts = [_part(row, number == 0) for number, row in enumerate(present.to_dict("records"))]
+        what = plain.get(kind, f"{without} values of {attribute}")
+        present = sorted((row for row in rows if row["n"] > 0), key=lambda row: -row["share"])
+        parts = [_part(row, number == 0) for number, row in enumerate(present)]
         if uneven:
             against = f"{parts[0]} against {listed(parts[1:])}"
             sentences.append(f"{what} are not spread evenly: {against}, {p_text(p)}.")
