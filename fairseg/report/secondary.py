@@ -1,6 +1,6 @@
 """Findings beside the verdict on distances and clinical errors: the same tests, at their own level."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,9 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
     caption = "Other metrics and clinical errors" if clinical is not None else "Other metrics"
     corner = "Measure: groups: endpoint"
     table = Table.of(caption, heads, lines, corner=corner, note=say("about_secondary"), tall=True)
-    return Secondary(findings, table, [_sentence(row) for row in _to_tell(findings)])
+    facts = result.judgement.facts_of(result.analyses[0].name, result.structures[0])
+    sizes = {fact.group: fact.n for fact in facts}
+    return Secondary(findings, table, [_sentence(row, sizes) for row in _to_tell(findings)])
 
 
 def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
@@ -109,7 +111,8 @@ def _to_tell(findings: Sequence[Finding]) -> list[Finding]:
     return list(worth_telling.values())
 
 
-def _sentence(row: Finding) -> str:
+def _sentence(row: Finding, sizes: Mapping[str, int]) -> str:
+    """Return a finding in words; `sizes` has how many subjects of each group have a score."""
     by, low, high = row.interval.positive()
     sides = [(row.first, row.value_first), (row.second, row.value_second)]
     (larger, largest), (smaller, smallest) = sides if row.estimate > 0 else sides[::-1]
@@ -117,7 +120,10 @@ def _sentence(row: Finding) -> str:
     signed = row.endpoint is Endpoint.TYPICAL and row.worse is None
     about = {"measure": row.structure, "endpoint": row.endpoint.name, "larger": larger, "other": smaller}
     figures = {"by": by, "low": low, "high": high, "signed": signed, "values": (largest, smallest)}
-    return say("secondary", **about, **figures)
+    # Who has no distance may have been missed, and the others of the group look the better for it.
+    counts = {row.first: row.n_first, row.second: row.n_second}
+    lacking = {name: (sizes[name] - n, sizes[name]) for name, n in counts.items() if sizes.get(name, n) > n}
+    return say("secondary", **about, **figures, lacking=lacking)
 
 
 def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray:

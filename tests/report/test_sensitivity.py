@@ -221,3 +221,16 @@ def test_a_signed_error_is_judged_by_its_typical_case_and_its_spread() -> None:
     shown = {(row.second, row.endpoint) for row in section.findings if row.shown}
     assert shown == {("B", Endpoint.TYPICAL), ("C", Endpoint.SPREAD)}
     assert {row.endpoint for row in section.findings} == {Endpoint.TYPICAL, Endpoint.SPREAD}
+
+
+def test_who_has_no_distance_is_counted_beside_a_larger_one() -> None:
+    """The 40 hardest subjects of M are missed and have none, so that the others look better than all of F."""
+    rng = np.random.default_rng(3)
+    group, dice = np.repeat(["M", "F"], 100), rng.normal(0.9, 0.03, 200).clip(0, 1)
+    hd = (rng.gamma(4, 2, 200) + 60 * (0.9 - dice)).clip(0.5)
+    missed = np.argsort(dice + (group == "F"))[:40]
+    dice[missed], hd[missed] = 0.0, np.nan
+    table = pd.DataFrame({"subject": np.arange(200).astype(str), "sex": group, "dice": dice, "hd": hd})
+    (note,) = (one for one in fairseg.audit(table, by="sex").notes if one.startswith("Beside the verdict"))
+    assert "HD (mm) is larger in F than in M" in note
+    assert note.endswith(". 40 of 100 subjects of M have no value.")
