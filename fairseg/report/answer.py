@@ -93,11 +93,12 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
         "limits": numbers.span(low, high, write, apart=(0.0, finding.margin, -finding.margin)),
         "times": finding.times_subjects,
         "margin": write(finding.margin),
+        "inside": finding.inside,
     }
 
 
 def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Finding | None:
-    """Return the shown finding to begin with: an overall one if there is any, farthest beyond its margin."""
+    """Return the shown finding to begin with: one that may matter, overall, farthest beyond its margin."""
     findings = [finding for one in comparisons if one.verdict is Verdict.GAP for finding in one.shown]
     return min(findings, key=lambda row: telling(row, result), default=None)
 

@@ -102,11 +102,15 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
     return Table.of(caption, ["Verdict", head], lines, corner="Endpoint", note=note)
 
 
-def telling(row: Finding, result: Audited) -> tuple[bool, bool, float, int]:
-    """Return a key by which the most telling finding comes first: shown, overall, far beyond its margin."""
+def telling(row: Finding, result: Audited) -> tuple[bool, bool, bool, float, int]:
+    """Return a key by which the most telling finding comes first: shown, overall, far beyond its margin.
+
+    What is shown to be too small to matter comes after the others that are shown.
+    """
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the error control over the page
     size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
-    return not row.shown, row.structure != result.structures[0], size, list(Endpoint).index(row.endpoint)
+    slight, single = row.shown and row.inside, row.structure != result.structures[0]
+    return not row.shown, slight, single, size, list(Endpoint).index(row.endpoint)
 
 
 def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:

@@ -203,3 +203,19 @@ def test_a_group_below_the_floor_in_several_comparisons_is_told_once(rng: np.ran
     for reference in (None, "A", "B"):
         result = fairseg.audit(table, by="group", reference=reference)
         assert result.sentence.count("not shown that the model works well enough") <= 1
+
+
+def test_a_gap_too_small_to_matter_is_said_to_be_and_is_not_told_first(rng: np.random.Generator) -> None:
+    """One structure of twenty is 0.06 lower in F, and so the overall score 0.003."""
+    sex = np.repeat(["M", "F"], 200)
+    scores = {f"L{number}": rng.normal(0.9, 0.01, 400) for number in range(20)}
+    scores["L7"] -= 0.06 * (sex == "F")
+    table = pd.DataFrame(scores).melt(var_name="label", value_name="dice", ignore_index=False)
+    table = table.assign(subject=table.index.astype(str), sex=sex[table.index])
+    result = fairseg.audit(table, by="sex", reference="M", tail_margin=0.5)
+    overall = result.findings.iloc[0]
+    assert (overall["structure"], overall["inside"], overall["p_adjusted"] < 0.05) == ("Overall", True, True)
+    first, also = result.sentence.split("Also shown:")
+    assert first.startswith("A gap is shown: on L7, median Dice is lower in F (0.8")
+    assert "margin" not in first
+    assert re.search(r"; typical difference 0\.003 \([^)]*\), within the margin of 0\.020[;.]", also)
