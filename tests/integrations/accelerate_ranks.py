@@ -1,7 +1,6 @@
-"""What each process of the test of accelerate does; started by torchrun with a folder for its results."""
+"""What each process of the test of accelerate does, given a folder for its results."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,7 +121,3 @@ def main(folder: Path) -> None:
     loader.load_state_dict(state)
     results["rest of stateful"] = seen(loader)
     torch.save(results, folder / f"{os.environ['RANK']}.pt")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,7 +1,6 @@
-"""What each process of MONAI's test with two does; started by torchrun with a folder for its results."""
+"""What each process of MONAI's test with two does, given a folder for its results."""
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -37,7 +36,3 @@ def main(folder: Path) -> None:
     metric(prediction, reference, groups=groups, subjects=subjects)
     torch.save({"dice": metric.aggregate(), **metric.counts()}, folder / f"{os.environ['RANK']}.pt")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

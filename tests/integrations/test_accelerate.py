@@ -1,4 +1,4 @@
-"""accelerate deals a loader's batches to two processes: the groups' shares stay exact. Thirty seconds."""
+"""accelerate deals a loader's batches to two processes: the groups' shares stay exact."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ import torch
 
 from fairseg.losses import GroupDROLoss
 from fairseg.samplers import GroupBatchSampler
-from tests.integrations.accelerate_ranks import BATCH, GROUPS, make_data, make_model
-from tests.integrations.processes import run_ranks
+from tests.integrations.accelerate_ranks import BATCH, GROUPS, main, make_data, make_model
+from tests.ranks import run_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ WAY_OUT = "give it num_replicas=1, rank=0"
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return run_ranks("accelerate_ranks", tmp_path_factory.mktemp("ranks"))
+    return run_ranks(main, tmp_path_factory.mktemp("ranks"))
 
 
 def epochs(number: int) -> list[list[list[int]]]:

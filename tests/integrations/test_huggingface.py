@@ -1,5 +1,6 @@
 """Hugging Face's Trainer with a tiny SegFormer: restarts to the last bit, loss and metrics of groups."""
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fairseg.integrations.huggingface import GroupTrainerMixin, group_metrics, l
 from fairseg.losses import CrossEntropyLoss, GroupDROLoss
 from fairseg.metrics import by_group, dice
 from fairseg.samplers import GroupBatchSampler
-from tests.integrations.processes import run_ranks
+from tests.ranks import run_ranks
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarning:transformers")]
 
@@ -218,8 +219,36 @@ def test_an_evaluation_by_group_is_that_of_the_metrics(tmp_path: Path) -> None:
     assert got["eval_unknown_group"] == 1
 
 
+def run_rank(folder: Path) -> None:
+    """What each process does."""
+
+    def trainer() -> Any:
+        return make_trainer(
+            folder / "run",
+            args={"num_train_epochs": 2, "per_device_train_batch_size": 2, "per_device_eval_batch_size": 5},
+            group_sampler=GroupBatchSampler(GROUPS, 2, num_replicas=1, rank=0),
+            eval_dataset=Cohort(np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, -1, -1])),
+            subject_key="subject",
+            compute_metrics=group_metrics(NAMES, [1], samples="slices", ignore=255),
+            preprocess_logits_for_metrics=label_masks,
+        )
+
+    whole = trainer()
+    whole.train()
+    again = trainer()
+    again.train(resume_from_checkpoint=str(folder / "run" / "checkpoint-2"))
+    results = {
+        "drawn": whole.train_dataset.drawn,
+        "drawn again": again.train_dataset.drawn[-8:],
+        "weight": [one.group_loss.group_weight for one in (whole, again)],
+        "models": [one.model.state_dict() for one in (whole, again)],
+        "evaluated": whole.evaluate(),
+    }
+    torch.save(results, folder / f"{os.environ['RANK']}.pt")
+
+
 def test_two_processes_take_turns_and_restart_to_the_last_bit(tmp_path: Path) -> None:
-    ranks = run_ranks("huggingface_ranks", tmp_path)
+    ranks = run_ranks(run_rank, tmp_path)
     sampler = GroupBatchSampler(GROUPS, 2)
     batches = [batch for _ in range(2) for batch in list(sampler)]
     for number, rank in enumerate(ranks):

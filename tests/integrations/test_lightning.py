@@ -1,5 +1,8 @@
-"""Groups in Lightning: where a restart goes on, what it logs, and two real processes. Forty seconds."""
+"""Groups in Lightning: where a restart goes on, what it logs, and two real processes."""
 
+import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from fairseg import Groups
@@ -17,7 +20,7 @@ from fairseg.integrations.lightning import KeepGroupSampler, LogGroupMetrics, sa
 from fairseg.losses import GroupDROLoss
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler, GroupWeightedSampler
-from tests.integrations.processes import run_ranks
+from tests.ranks import run_ranks
 
 pytestmark = [
     pytest.mark.slow,
@@ -401,9 +404,70 @@ def test_a_loader_without_groups_may_stand_beside_a_balanced_one(tmp_path: Path)
         KeepGroupSampler(unchecked="b")
 
 
+class OfRank(Segmenter):
+    """Validates on its own part of the data, none of it twice; the parts differ in size."""
+
+    def val_dataloader(self) -> Any:
+        mine = range(self.trainer.global_rank, 30, self.trainer.world_size)
+        return DataLoader(Subset(make_data(1), mine), batch_size=8 if self.trainer.global_rank else 3)
+
+
+def fit_ranks(folder: Path, loader: Callable[[], Any] | None, distributed_sampler: bool) -> Any:
+    log, model = LogGroupMetrics(NAMES, [1]), OfRank()
+    trainer = make_trainer(
+        folder,
+        KeepGroupSampler(),
+        log,
+        max_epochs=2,
+        devices=2,
+        strategy="ddp",
+        use_distributed_sampler=distributed_sampler,
+    )
+    if loader is not None:
+        model.train_dataloader = loader
+    trainer.fit(model)
+    return model
+
+
+def run_rank(folder: Path) -> None:
+    """What each process does."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    data, groups = make_data(), GROUPS
+    early = DataLoader(data, batch_sampler=GroupBatchSampler(groups, 3))
+    attempts: dict[str, tuple[Callable[[], Any] | None, bool]] = {
+        "made too early": (lambda: early, False),
+        "batch sampler, Lightning's default": (None, True),
+        "sampler, Lightning's default": (
+            lambda: DataLoader(data, batch_size=3, sampler=GroupWeightedSampler(groups, 30)),
+            True,
+        ),
+        "not dealt": (
+            lambda: DataLoader(data, batch_sampler=GroupBatchSampler(groups, 3, num_replicas=1, rank=0)),
+            False,
+        ),
+    }
+    errors = {}
+    for name, (loader, distributed_sampler) in attempts.items():
+        try:
+            fit_ranks(folder, loader, distributed_sampler)
+        except (TypeError, ValueError) as error:
+            errors[name] = str(error)
+    model = fit_ranks(folder, None, False)
+    results = {
+        "errors": errors,
+        "seen": model.seen,
+        "weight": model.loss.group_weight,
+        "logged": {name: float(value) for name, value in model.trainer.callback_metrics.items()},
+    }
+    results["logged"] = {
+        name: value for name, value in results["logged"].items() if value == value and name != "steps"
+    }
+    torch.save(results, folder / f"{os.environ['RANK']}.pt")
+
+
 def test_two_processes(tmp_path: Path) -> None:
     """Two ranks together draw one balanced batch, and every other way of setting it up says what is wrong."""
-    ranks = run_ranks("lightning_ranks", tmp_path)
+    ranks = run_ranks(run_rank, tmp_path)
     drawn = [batch for _, _, batch in ranks[0]["seen"]], [batch for _, _, batch in ranks[1]["seen"]]
     together = [first + second for first, second in zip(*drawn, strict=True)]
     assert len(together) == 2 * 5  # two epochs of 30 samples, 6 in each global batch

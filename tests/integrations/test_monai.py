@@ -44,8 +44,8 @@ from fairseg.losses import (
 )
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio
 from fairseg.samplers import GroupBatchSampler
-from tests.integrations.monai_ranks import make_masks, make_metric
-from tests.integrations.processes import run_ranks
+from tests.integrations.monai_ranks import main, make_masks, make_metric
+from tests.ranks import run_ranks
 
 pytestmark = [
     pytest.mark.slow,
@@ -263,7 +263,7 @@ def test_two_processes_have_the_metric_of_one(tmp_path: Path) -> None:
     """The samples of subjects 0 and 1 lie in both."""
     metric, (prediction, reference, groups, subjects) = make_metric(), make_masks()
     metric(prediction, reference, groups=groups, subjects=subjects)
-    for rank in run_ranks("monai_ranks", tmp_path):
+    for rank in run_ranks(main, tmp_path):
         assert torch.equal(rank["dice"], metric.aggregate())
         assert rank["subjects"].tolist() == [2, 2]
         assert rank["unknown_group"].item() == 1

@@ -4,10 +4,7 @@ torchmetrics' own `MetricTester` is not in its wheel; what it checks of a metric
 clone, reset, batch-wise against at once, forward, state_dict, constant attributes, real processes.
 """
 
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from fairseg.integrations.torchmetrics import (
     WorstGroupDice,
 )
 from fairseg.metrics import by_group, dice, fairness_gap, skewed_error_ratio, worst_group
+from tests.ranks import run_ranks
 
 LABELS = {"LV": 1, "RV": 2}
 G = 3
@@ -254,12 +252,12 @@ def test_settings_are_checked_when_they_are_given(options: dict[str, Any], messa
         FairnessGap(**{"num_groups": G, "labels": LABELS, **options})
 
 
-def run_rank(rank: int, folder: Path) -> None:
+def run_rank(folder: Path) -> None:
     """What each process does: rank 1 sees less, and of the second epoch nothing."""
     import torch.distributed as dist  # noqa: PLC0415
 
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
     metrics, results = collection(samples="slices"), []
     for of_rank in ((slice(0, 3), slice(3, 4)), (slice(0, 2), slice(0, 0))):
         for batch in batches()[of_rank[rank]]:
@@ -273,45 +271,7 @@ def run_rank(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_give_the_joint_value(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", __file__]
-    ranks = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, env=environment)
-        for rank in range(2)
-    ]
-    try:
-        for process in ranks:
-            _, message = process.communicate(timeout=900)
-            assert process.returncode == 0, message.decode()[-3000:]
-    finally:
-        for process in ranks:  # one waits forever for another that failed
-            process.kill()
-            process.communicate()
-    for rank in range(2):
-        first, again, second, _ = torch.load(tmp_path / f"{rank}.pt")
+    for first, again, second, _ in run_ranks(run_rank, tmp_path):
         agree(first, expected(batches(), "slices", "median"))
         agree(again, expected(batches(), "slices", "median"))
         agree(second, expected(batches()[:2], "slices", "median"))
-
-
-if __name__ == "__main__":
-    run_rank(int(sys.argv[1]), Path(sys.argv[2]))
-
-
-def test_names_of_subjects_are_refused_with_the_remedy() -> None:
-    masks = torch.zeros(2, 4, 4, dtype=torch.long)
-    with pytest.raises(
-        ValueError, match=r"subjects must be integers, got \['p01', 'p02'\]; .*pandas.factorize"
-    ):
-        GroupDice(2, [1]).update(masks, masks, groups=torch.tensor([0, 1]), subjects=["p01", "p02"])  # type: ignore[arg-type]
-
-
-def test_metrics_of_named_groups_take_names() -> None:
-    masks = torch.tensor([[0, 1, 1], [0, 1, 0]]), torch.tensor([[0, 1, 1], [0, 1, 1]])
-    metric = FairnessGap(["F", "M"], labels=[1], reference="M")
-    metric.update(*masks, groups=["M", "F"])
-    assert metric.compute().item() == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="groups must be names of F, M, or None, got f"):
-        metric.update(*masks, groups=["M", "f"])
-    with pytest.raises(ValueError, match="reference must be one of the groups"):
-        FairnessGap(["F", "M"], labels=[1], reference="X")

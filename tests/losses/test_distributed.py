@@ -1,8 +1,5 @@
 """Real processes with uneven batches give what one process with all samples gives."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +24,7 @@ from fairseg.losses import (
     WorstGroupLoss,
 )
 from fairseg.samplers import GroupBatchSampler
+from tests.ranks import run_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -110,10 +108,10 @@ def train(
     return seen
 
 
-def run_rank(rank: int, world: int, folder: Path) -> None:
-    """What each process does; called by this file when it is run as a script."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
+def run_rank(folder: Path) -> None:
+    """What each process does."""
+    dist.init_process_group("gloo")
+    rank, world = dist.get_rank(), dist.get_world_size()
     batches = [tuple(part[rank] for part in samples(world, step)) for step in range(STEPS)]
     results = {
         name: train(DistributedDataParallel(make_model()), loss, batches)  # type: ignore[arg-type]
@@ -148,32 +146,15 @@ def run_rank(rank: int, world: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_ranks_together_are_one_process_with_all_samples(world: int, tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, str(rank), str(world), str(tmp_path)],
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-        for rank in range(world)
-    ]
-    for process in ranks:
-        _, message = process.communicate(timeout=900)
-        assert process.returncode == 0, message.decode()[-3000:]
+    ranks = run_ranks(run_rank, tmp_path, world=world)
     batches = [tuple(torch.cat(part) for part in samples(world, step)) for step in range(STEPS)]
     alone = {name: train(make_model(), loss, batches) for name, loss in make_losses().items()}  # type: ignore[arg-type]
     alone["attribute head"] = train_with_head(make_model(), make_head(), batches)  # type: ignore[arg-type]
     for name, expected in alone.items():
-        for rank in range(world):
-            result = torch.load(tmp_path / f"{rank}.pt", weights_only=True)["results"][name]
+        for rank, saved in enumerate(ranks):
             for key, value in expected.items():
                 where = f"{name}, {key}, rank {rank}"
-                assert torch.allclose(result[key], value, rtol=1e-6, atol=1e-9), where
-    drawn = [torch.load(tmp_path / f"{rank}.pt", weights_only=True)["drawn"] for rank in range(world)]
+                assert torch.allclose(saved["results"][name][key], value, rtol=1e-6, atol=1e-9), where
     first = 16 // (4 * world)  # batches until 16 are drawn
-    flat = [index for of_rank in drawn for batch in of_rank[:first] for index in batch]
+    flat = [index for saved in ranks for batch in saved["drawn"][:first] for index in batch]
     assert len(flat) == len(set(flat)) == 16  # the sampler found its rank by itself; no draw is shared
-
-
-if __name__ == "__main__":
-    run_rank(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,10 +1,15 @@
 """A small dataset as nnU-Net preprocesses it: real files in its own format, plans written by hand."""
 
 import json
+import multiprocessing
+import multiprocessing.dummy
 import os
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ import numpy as np
 import pytest
 
 NAME = "Dataset901_Small"
+STUBS = Path(__file__).parent / "stubs"
 # case, subject, sex: 10 cases of the majority, 3 of the minority, and one of unknown group.
 ROWS = (
     *(f"m{number}_{frame},m{number},M" for number in range(5) for frame in ("ED", "ES")),
@@ -95,6 +101,37 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for configuration in plans["configurations"]:
         _save_cases(preprocessed / f"nnUNetPlans_{configuration}")
     return Dataset(raw, preprocessed, plans, about)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Return a function that runs a command of nnU-Net in this process, and returns what it prints.
+
+    Its pools are threads. The real commands, in processes that import torch each, are those of test_pipeline.
+    """
+    of_kind: Callable[..., Any] = multiprocessing.get_context
+
+    def get_context(kind: str | None = None) -> Any:
+        return multiprocessing.dummy if kind == "spawn" else of_kind(kind)
+
+    monkeypatch.setattr(multiprocessing, "get_context", get_context)
+    monkeypatch.syspath_prepend(str(STUBS))
+
+    def run(name: str, *arguments: str) -> str:
+        (script,) = entry_points(group="console_scripts", name=name)
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        monkeypatch.setenv("nnUNet_n_proc_DA", "0" if name == "nnUNetv2_train" else "1")
+        capfd.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            script.load()()
+        return capfd.readouterr().out
+
+    yield run
+    for name in [name for name in sys.modules if name.partition(".")[0] == "timm"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """nnU-Net in two processes, as with `-num_gpus 2`: the weights and the network of one with the whole batch.
 
 Real processes over gloo. What nnU-Net fixes to GPUs is set to the CPU: the device, and that of the network's
-wrapper. Half a minute.
+wrapper.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as trainer_module
 
 from fairseg.integrations.nnunet import trainers
 from tests.integrations.nnunet.conftest import NAME, Dataset, make_batch
+from tests.ranks import run_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -75,41 +73,28 @@ def train(trainer: Any, rank: int | None) -> dict[str, Any]:
     }
 
 
-def run_rank(rank: int, folder: Path) -> None:
-    """What each process does; called by this file when it is run as a script."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+def run_rank(folder: Path) -> None:
+    """What each process does."""
+    dist.init_process_group("gloo")
     trainers._check_processes = lambda: None
     trainer_module.DDP = lambda network, device_ids: DistributedDataParallel(network)
     place = folder / "preprocessed" / NAME
     plans, about = (json.loads((place / name).read_text()) for name in ("nnUNetPlans.json", "dataset.json"))
     plans["continue_training"] = False
     trainer = OnCPU(plans, "2d", 0, about, torch.device("cpu"))
+    rank = dist.get_rank()
     torch.save(train(trainer, rank), folder / f"{rank}.pt")
     assert trainer.batch_size == 3
     dist.barrier()
-    os._exit(0)  # gloo's and DDP's threads have been seen to wait for each other while a process ends
 
 
 def test_two_processes_are_one_with_the_whole_batch(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAIRSEG_BEST", "mean")
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", __name__, str(rank), str(tmp_path)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    for process in ranks:
-        _, message = process.communicate(timeout=900)
-        assert process.returncode == 0, message.decode()[-3000:]
+    ranks = run_ranks(run_rank, tmp_path)
     alone = train(dataset.trainer(OnCPU), None)
-    for rank in range(2):
-        result = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+    for result in ranks:
         torch.testing.assert_close(result["weights"], alone["weights"], rtol=1e-5, atol=0)
         # With several processes nnU-Net gives the lowest output a weight of 1e-6 in place of 0.
         for name, value in alone["network"].items():
@@ -121,7 +106,3 @@ def test_two_processes_are_one_with_the_whole_batch(
             for name, dice in alone["group_best"][epoch]["dice"].items():
                 assert result["group_best"][epoch]["dice"][name] == pytest.approx(dice, rel=0.02)
     assert alone["weights"][0] != 0.5
-
-
-if __name__ == "__main__":
-    run_rank(int(sys.argv[1]), Path(sys.argv[2]))
