@@ -1,7 +1,7 @@
-"""Run a function in several processes that are ranks of one group, as torchrun starts them.
+"""Run functions in processes of their own, alone or as the ranks of one group that torchrun starts.
 
-They come from Python's fork server, as those of an experiment do: it imports once what takes a process of its
-own five seconds.
+They come from Python's fork server, as those of an experiment do: it imports once what takes a new process
+five seconds.
 """
 
 import multiprocessing
@@ -23,6 +23,16 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["fairseg.experiment.tasks"])
 
 
+def start(target: Callable[..., object], output: Path, *arguments: Any, **variables: str) -> Any:
+    """Start a process that calls `target(*arguments)` and prints to a file.
+
+    It has this process's environment and `variables`, and ends with code 1 if the call raises.
+    """
+    process = CONTEXT.Process(target=_call, args=({**os.environ, **variables}, output, target, *arguments))
+    process.start()
+    return process
+
+
 def run_ranks(target: Callable[..., None], folder: Path, *arguments: Any, world: int = 2) -> list[Any]:
     """Call `target(folder, *arguments)` on every rank; return what each has saved as RANK.pt in the folder.
 
@@ -38,12 +48,12 @@ def run_ranks(target: Callable[..., None], folder: Path, *arguments: Any, world:
         "LOCAL_WORLD_SIZE": str(world),
         "WORLD_SIZE": str(world),
     }
-    ranks = []
-    for rank in range(world):
-        variables = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        given = (variables, folder / f"{rank}.txt", target, folder, *arguments)
-        ranks.append(CONTEXT.Process(target=_run, args=given))
-        ranks[-1].start()
+    ranks = [
+        start(
+            target, folder / f"{rank}.txt", folder, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **shared
+        )
+        for rank in range(world)
+    ]
     try:
         running = list(ranks)
         while running:  # one waits for ever for another that failed
@@ -61,7 +71,7 @@ def run_ranks(target: Callable[..., None], folder: Path, *arguments: Any, world:
     return [torch.load(file, weights_only=False) for file in sorted(folder.glob("?.pt"))]
 
 
-def _run(variables: Mapping[str, str], output: Path, target: Callable[..., None], *arguments: Any) -> None:
+def _call(variables: Mapping[str, str], output: Path, target: Callable[..., object], *arguments: Any) -> None:
     os.environ.clear()
     os.environ.update(variables)
     with output.open("wb", buffering=0) as file:

@@ -1,6 +1,7 @@
 """The lines between the parts of the package hold, and importing it costs nothing."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import fairseg
 from fairseg.datasets.example import write_example
 from fairseg.deprecation import MODULES
+from tests.ranks import start
 
 PACKAGE = Path(fairseg.__file__).parent
 # From the ground up: a room imports those before its own at most. Blocks stand side by side.
@@ -82,36 +84,40 @@ def test_blocks_need_the_cohort_at_most(block: str) -> None:
         assert imported(file) <= {block, "cohort", "io", "deprecation"}, file
 
 
-def test_old_paths_of_modules_warn_and_lead_to_the_new_ones() -> None:
-    lines = "".join(
-        f"import {old}; assert sys.modules[{old!r}] is importlib.import_module({new!r}); "
-        for old, new in MODULES.items()
-    )
-    code = f"import importlib, sys, warnings; warnings.simplefilter('ignore', DeprecationWarning); {lines}"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def _import_old_paths() -> None:
+    for old, new in MODULES.items():
+        importlib.import_module(old)
+        assert sys.modules[old] is importlib.import_module(new), old
+
+
+def test_old_paths_of_modules_warn_and_lead_to_the_new_ones(tmp_path: Path) -> None:
+    process = start(_import_old_paths, tmp_path / "output.txt")
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "output.txt").read_text()
     with pytest.warns(DeprecationWarning, match=r"fairseg.metrics.read_scores is now fairseg.scoring"):
         from fairseg.metrics import read_scores  # noqa: F401, PLC0415
 
 
-@pytest.mark.parametrize(
-    ("statement", "absent"),
-    [
-        ("import fairseg", ("numpy", "pandas", "torch", "SimpleITK")),
-        ("import fairseg.cli", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
-        ("import fairseg.losses, fairseg.samplers", ("monai", "ignite", "lightning", "accelerate")),
-        ("import fairseg.integrations.loaders", ("monai", "lightning", "accelerate", "torchdata")),
-        ("import fairseg.samplers", ("pandas", "scipy", "torch")),
-        ("import fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
-        ("import fairseg.cohort.groups", ("pandas", "torch")),
-        ("import fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.special", "matplotlib")),
+def test_importing_costs_nothing_that_is_not_needed() -> None:
+    """One process, which imports more and more: what an earlier line must not load, no line before has."""
+    steps = (
+        ("fairseg", ("numpy", "pandas", "torch", "SimpleITK")),
+        ("fairseg.cli", ("numpy", "pandas", "torch", "SimpleITK", "matplotlib")),
+        ("fairseg.cohort.groups", ("pandas", "torch")),
+        ("fairseg.samplers", ("pandas", "scipy", "torch")),
+        ("fairseg.crop", ("pandas", "scipy", "skimage", "torch")),
+        ("fairseg.metrics, fairseg.report", ("torch", "medpy", "scipy.special", "matplotlib")),
         # What a report on a table of scores needs, which reads no image.
-        ("import fairseg.report.page", ("SimpleITK", "tqdm", "asyncio", "skimage", "scipy.signal")),
-    ],
-)
-def test_importing_costs_nothing_that_is_not_needed(statement: str, absent: tuple[str, ...]) -> None:
-    code = f"import sys; {statement}; print([n for n in {absent!r} if n in sys.modules])"
+        ("fairseg.report.page", ("SimpleITK", "tqdm", "asyncio", "skimage", "scipy.signal")),
+        ("fairseg.losses", ("monai", "ignite", "lightning", "accelerate")),
+        ("fairseg.integrations.loaders", ("monai", "lightning", "accelerate", "torchdata")),
+    )
+    code = "import sys" + "".join(
+        f"\nimport {names}; print({names!r}, [n for n in {absent!r} if n in sys.modules])"
+        for names, absent in steps
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines() == [f"{names} []" for names, _ in steps]
 
 
 SLOW_TO_IMPORT = (

@@ -265,9 +265,9 @@ def test_a_terminal_that_is_full_or_gone_is_no_traceback(
     assert "Exception ignored" not in error
     if command == REPORT:
         assert (data / "out" / "report.html").is_file()  # the work was done before it was told
-    code, error = spoken((*REPORT, "--margin", "nan"), redirect, data)
-    assert code == 2
-    assert "Traceback" not in error
+        code, error = spoken((*REPORT, "--margin", "nan"), redirect, data)
+        assert code == 2
+        assert "Traceback" not in error
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become nobody")

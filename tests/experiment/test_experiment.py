@@ -1,10 +1,8 @@
 """A whole experiment, small: killed and resumed, on other engines, with arms that fail, on other data."""
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -27,6 +25,7 @@ from fairseg.experiment.study import data_files, make_study
 from fairseg.experiment.tasks import state_of
 from fairseg.training import loop
 from fairseg.training.settings import Settings
+from tests.ranks import start
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -93,44 +92,40 @@ def test_the_report_has_all_groups_arms_and_figures(whole: tuple[Path, Results])
 def test_an_experiment_killed_at_random_moments_ends_as_one_that_was_not(
     command: Callable[..., list[str]], whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
-    arguments = [sys.executable, "-m", "fairseg", *command(tmp_path, "--jobs=2")]
+    out, output = tmp_path / "out", tmp_path / "output.txt"
     wait, kills = random.Random(2), 0
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    while kills < 3:
-        process = subprocess.Popen(
-            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
-        begun = len(list(tmp_path.glob("trainings/*/checkpoint.pt")))
+    while kills < 2:
+        process = start(main, output, command(out, "--jobs=2"))
+        begun = len(list(out.glob("trainings/*/checkpoint.pt")))
 
-        def one_more(process: subprocess.Popen[bytes] = process, begun: int = begun) -> bool:
-            return len(list(tmp_path.glob("trainings/*/checkpoint.pt"))) > begun or process.poll() is not None
+        def one_more(process: Any = process, begun: int = begun) -> bool:
+            return len(list(out.glob("trainings/*/checkpoint.pt"))) > begun or not process.is_alive()
 
         wait_until(one_more)
         time.sleep(wait.uniform(0.0, 1.0))
-        if process.poll() is not None:
+        if not process.is_alive():
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         kills += 1
     assert kills
-    done = subprocess.run(arguments, capture_output=True, env=environment, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert tables(tmp_path) == tables(whole[0])
+    process = start(main, output, command(out, "--jobs=2"))
+    process.join()
+    assert process.exitcode == 0, output.read_text()[-2000:]
+    assert tables(out) == tables(whole[0])
 
 
 def test_jobs_of_a_cluster_give_the_same_tables(
     plan: Plan, whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
-    once = replace(plan, seeds=1, only=ARMS[:2])
+    once = replace(plan, seeds=1, only=ARMS[:1])
     engine = Cluster(tmp_path / "cluster", jobs=2, cluster="local")
     engine.machine = InProcess().machine
     run_experiment(once, tmp_path / "jobs", engine=engine)
     shutil.copytree(whole[0], tmp_path / "here")
-    run_experiment(
-        once, tmp_path / "here", engine=InProcess()
-    )  # all is done: this is the report of these arms
+    run_experiment(once, tmp_path / "here", engine=InProcess())  # all is done: this is the report of the arm
     ours, theirs = tables(tmp_path / "here"), tables(tmp_path / "jobs")
-    assert sum(name.startswith("tests/") for name in theirs) == 3  # scores of both arms, boxes of the cascade
+    assert sum(name.startswith("tests/") for name in theirs) == 1  # its scores
     assert theirs == {name: text for name, text in ours.items() if name.startswith(REPORT) or name in theirs}
     assert len(theirs) > 6
 
@@ -313,14 +308,13 @@ def test_a_second_experiment_in_the_folder_is_kept_away(plan: Plan, whole: tuple
 def test_orphans_end_with_the_process_that_started_them(
     command: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    arguments = [sys.executable, "-m", "fairseg", *command(tmp_path, "--jobs=2", "--set=steps=2000")]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    wait_until(lambda: len(list(tmp_path.glob("trainings/*/log.jsonl"))) == 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    wait_until(lambda: not _locked(tmp_path))
-    assert state_of(next(tmp_path.glob("trainings/*"))).status == "open"
+    out = tmp_path / "out"
+    process = start(main, tmp_path / "output.txt", command(out, "--jobs=2", "--set=steps=2000"))
+    wait_until(lambda: len(list(out.glob("trainings/*/log.jsonl"))) == 2)
+    process.kill()
+    process.join()
+    wait_until(lambda: not _locked(out))
+    assert state_of(next(out.glob("trainings/*"))).status == "open"
 
 
 def _locked(out: Path) -> bool:

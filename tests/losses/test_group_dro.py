@@ -229,7 +229,7 @@ def test_it_converges_to_the_minimax_point_of_a_convex_problem() -> None:
     # q0 * 2x + q1 * 4 (x - 3) = 0, so q0 / q1 = 2 (3 - x) / x.
     best = 6 - math.sqrt(19)
     ratio = 2 * (3 - best) / best
-    x, q = quadratic(step_size=0.02, rate=0.02, steps=20_000)
+    x, q = quadratic(step_size=0.02, rate=0.02, steps=3000)
     assert x == pytest.approx(best, abs=1e-3)
     assert q.tolist() == pytest.approx([ratio / (1 + ratio), 1 / (1 + ratio)], abs=1e-3)
 

@@ -66,7 +66,7 @@ def test_resuming_anywhere_gives_the_same_stream(
     sampler = GroupBatchSampler(groups, batch_size, **options)  # type: ignore[arg-type]
     whole = [list(sampler) for _ in range(2)]
     sampler = GroupBatchSampler(groups, batch_size, **options)  # type: ignore[arg-type]
-    for step in range(8):
+    for step in (0, 1, 4, 7):
         sampler.set_epoch(0)
         handed = list(islice(iter(sampler), step))
         assert handed == whole[0][:step]
@@ -158,7 +158,7 @@ def test_epochs_differ_advance_and_can_be_chosen() -> None:
     assert list(GroupBatchSampler(COHORT, 5, num_batches=4, seed=3)) != first
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(GROUPS, st.integers(1, 7), BALANCE, st.integers(1, 3), st.integers(1, 6))
 def test_shares_are_carried_from_epoch_to_epoch(
     groups: list[int], batch_size: int, balance: float, replicas: int, num_batches: int
@@ -170,7 +170,7 @@ def test_shares_are_carried_from_epoch_to_epoch(
         for rank in range(replicas)
     ]
     had, ids = np.zeros(5), np.array(groups)
-    for epoch in range(30):
+    for epoch in range(12):
         for step, of_ranks in enumerate(zip(*ranks, strict=True), start=1):
             had += np.bincount(ids[list(chain.from_iterable(of_ranks))], minlength=5)
             due = (epoch * num_batches + step) * batch_size * replicas * ranks[0].shares
@@ -178,7 +178,7 @@ def test_shares_are_carried_from_epoch_to_epoch(
     fresh = GroupBatchSampler(
         groups, batch_size, balance=balance, num_batches=num_batches, num_replicas=replicas, rank=0
     )
-    fresh.set_epoch(30)
+    fresh.set_epoch(12)
     assert list(fresh) == list(ranks[0])
 
 

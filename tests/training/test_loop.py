@@ -5,8 +5,6 @@ import multiprocessing
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from fairseg.training import Settings, predict, train
 from fairseg.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.ranks import run_ranks
 from tests.waiting import PATIENCE
 
 
@@ -200,24 +199,21 @@ def test_any_network_can_take_the_place_of_the_reference(
     assert not torch.equal(before, network.layer.weight)
 
 
-def _full(path: Path) -> None:
+def _full(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        save_checkpoint(path, {"epoch": 2, "weights": torch.zeros(100_000)})
+        save_checkpoint(folder / "checkpoint.pt", {"epoch": 2, "weights": torch.zeros(100_000)})
     except RuntimeError as error:
         print(error)  # noqa: T201  (read by the test)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"epoch": 1})
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_loop; "
-    code += f"from pathlib import Path; test_loop._full(Path({str(path)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "could not be written, the one before is kept" in done.stdout, done.stderr
-    assert load_checkpoint(path)["epoch"] == 1
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+    save_checkpoint(tmp_path / "checkpoint.pt", {"epoch": 1})
+    run_ranks(_full, tmp_path, world=1)
+    assert "could not be written, the one before is kept" in (tmp_path / "0.txt").read_text()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["epoch"] == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.pt", "0.txt"}
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])

@@ -1,6 +1,7 @@
 """Several processes train as one: real ones, joined by torchrun over gloo."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,23 +18,11 @@ from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.methods import LOSSES, METHODS
 from fairseg.training.network import make_network
 from fairseg.training.ranks import ProcessGroup, joined_by_torchrun
+from tests.ranks import run_ranks
 
 pytestmark = pytest.mark.slow
 
 TWO = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ALL_METHODS = """
-import json, sys
-import torch
-from fairseg.training import Settings, train
-from fairseg.training.ranks import joined_by_torchrun
-here, dataset, prepared, out, settings = sys.argv[1:]
-sys.path.insert(0, here)
-from test_ranks import Double
-torch.set_num_threads(1)
-with joined_by_torchrun():
-    for name, one in json.loads(settings).items():
-        train(dataset, f"{out}/{name}", Settings.from_dict(one), network=Double(), prepared=prepared)
-"""
 
 
 class Double(nn.Module):
@@ -56,16 +45,17 @@ def methods(tiny: Settings) -> dict[str, Settings]:
     return {name: short.with_(**choices) for name, choices in {**METHODS, **others}.items()}
 
 
+def train_all(folder: Path, dataset: Path, prepared: Path, methods: dict[str, Settings]) -> None:
+    """What each process does."""
+    with joined_by_torchrun():
+        for name, one in methods.items():
+            train(dataset, folder / "two" / name, one, network=Double(), prepared=prepared)
+
+
 def test_two_processes_train_as_one_with_the_joint_batch(
     dataset: Path, prepared: Path, methods: dict[str, Settings], tmp_path: Path
 ) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(ALL_METHODS)
-    settings = json.dumps({name: one.to_dict() for name, one in methods.items()})
-    here = str(Path(__file__).parent)
-    two = [*TWO, str(script), here, str(dataset), str(prepared), str(tmp_path / "two"), settings]
-    done = subprocess.run(two, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_ranks(train_all, tmp_path, dataset, prepared, methods)
     for name, one in methods.items():
         lines = train(dataset, tmp_path / "one" / name, one, network=Double(), prepared=prepared)
         alone, joint = (
@@ -85,14 +75,13 @@ def test_two_processes_train_as_one_with_the_joint_batch(
             assert json.loads(text)["group_weight"] == pytest.approx(line["group_weight"], abs=1e-5)
 
 
-@pytest.mark.parametrize("module", [("fairseg", "train"), ("fairseg.training",)])
 def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
-    module: tuple[str, ...], dataset: Path, prepared: Path, tmp_path: Path
+    dataset: Path, prepared: Path, tmp_path: Path
 ) -> None:
     options = [str(dataset), "--by", "group", "--features", "4", "--batch-size", "4", "--steps", "2"]
     options += ["--device", "cpu", "--prepared", str(prepared), "--out", str(tmp_path / "run")]
     done = subprocess.run(
-        [*TWO, "-m", *module, *options, "--epochs", "1"],
+        [*TWO, "-m", "fairseg", "train", *options, "--epochs", "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -100,6 +89,15 @@ def test_the_command_runs_under_torchrun_and_goes_on_in_one_process(
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Median validation Dice by group") == 1  # said by one of them
     assert main(["train", *options, "--epochs", "1", "--resume"]) == 0
+
+
+def test_the_old_name_of_the_command_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr("fairseg.cli.main", lambda: given.append(sys.argv[1:]))
+    monkeypatch.setattr(sys, "argv", ["fairseg.training", "data", "--out", "run"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("fairseg.training", run_name="__main__", alter_sys=True)
+    assert given == [["train", "data", "--out", "run"]]
 
 
 def test_a_batch_of_fewer_patches_than_processes_is_refused(

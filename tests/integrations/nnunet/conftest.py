@@ -134,6 +134,18 @@ def command(
         del sys.modules[name]
 
 
+def make_small(plans: Path) -> dict[str, Any]:
+    """Give the networks of nnU-Net's plans four channels and batches of two; return the plans."""
+    about: dict[str, Any] = json.loads(plans.read_text())
+    for one in about["configurations"].values():
+        if "architecture" in one:
+            network = one["architecture"]["arch_kwargs"]
+            network["features_per_stage"] = [4] * network["n_stages"]
+            one["batch_size"] = 2
+    plans.write_text(json.dumps(about))
+    return about
+
+
 @pytest.fixture
 def batch_of() -> Callable[..., dict[str, Any]]:
     """Return a function that makes a random batch of these cases, as nnU-Net's loaders do."""

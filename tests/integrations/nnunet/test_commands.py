@@ -16,6 +16,7 @@ from fairseg.cli import main
 from fairseg.datasets import write_phantom
 from fairseg.scoring.table import Scores
 
+from .conftest import make_small
 from .test_modes import DRO, ERM, folder  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.slow
@@ -42,12 +43,7 @@ def planned(folder: Path, command: Callable[..., str]) -> Callable[..., Path]:  
         command("nnUNetv2_extract_fingerprint", "-d", "903", "-np", "1")
         command("nnUNetv2_plan_experiment", "-d", "903", "-pl", planner)
         file = folder / "preprocessed" / NAME / f"{plans}.json"
-        about = json.loads(file.read_text())
-        for one in about["configurations"].values():
-            if "architecture" in one:
-                network = one["architecture"]["arch_kwargs"]
-                network["features_per_stage"] = [4] * network["n_stages"]
-                one["batch_size"] = 2
+        about = make_small(file)
         change(about["configurations"])
         file.write_text(json.dumps(about))
         preprocess = ("nnUNetv2_preprocess", "-d", "903", "-plans_name", plans, "-np", "1")

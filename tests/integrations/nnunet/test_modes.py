@@ -22,7 +22,7 @@ from fairseg.cli import main
 from fairseg.integrations.nnunet import trainers
 from fairseg.scoring.table import Scores
 
-from .conftest import CASES, Dataset
+from .conftest import CASES, Dataset, make_small
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +63,7 @@ def test_png_of_two_channels_drawn_by_weight(folder: Path, command: Callable[...
     about = {"channel_names": {"0": "a", "1": "b"}, "labels": {"background": 0, "organ": 1}}
     (raw / "dataset.json").write_text(json.dumps({**about, "numTraining": 8, "file_ending": ".png"}))
     command("nnUNetv2_plan_and_preprocess", "-d", "902", "-c", "2d", "-np", "1")
+    make_small(folder / "preprocessed" / name / "nnUNetPlans.json")
     assert main(["nnunet", "splits", "902", "--folds", "2"]) == 0
     message = command("nnUNetv2_train", "902", "2d", "0", "-tr", WEIGHTED, "-device", "cpu")
     assert "fairseg: training cases are drawn by weight: 0 to 2" in message

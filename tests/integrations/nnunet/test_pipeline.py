@@ -1,4 +1,4 @@
-"""The commands of nnU-Net, really run: plan, preprocess, train, resume, validate, predict. Minutes.
+"""The commands of nnU-Net, really run: plan, preprocess, train, resume, validate, predict.
 
 nnU-Net is the real one. Only timm is a stub, which no network here is made of; see the folder `stubs`.
 """
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import SimpleITK as sitk
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: make test does it")
 
 import torch
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from fairseg.cli import main
 from fairseg.datasets import write_phantom
@@ -24,9 +26,10 @@ from fairseg.integrations.nnunet import TRAINERS
 from fairseg.scoring.table import Scores, read_scores
 from tests.waiting import PATIENCE, wait_until
 
+from .conftest import STUBS, make_small
+
 pytestmark = pytest.mark.slow
 
-STUBS = Path(__file__).parent / "stubs"
 NAME = "Dataset901_Phantom"
 DRO = "nnUNetTrainerFairGroupDRO_Oversampling"
 # The shipped trainer in few steps, under its own name: found before those that are installed.
@@ -111,27 +114,26 @@ def checkpoint(model: Path, name: str = "checkpoint_final.pth") -> Any:
 
 
 def test_from_the_raw_dataset_to_the_report(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    command: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     # Install: nnU-Net itself finds each trainer in the folder that was written.
     assert main(["nnunet", "install", str(folder / "installed")]) == 0
-    line = capsys.readouterr().out.strip()
+    line = capfd.readouterr().out.strip()
     assert line == f"export nnUNet_extTrainer={folder / 'short'}:{folder / 'installed'}"
+    monkeypatch.setenv("nnUNet_extTrainer", str(folder / "installed"))
+    places = {recursive_find_trainer_class_by_name(name).__module__ for name in TRAINERS}
+    assert places == {"fairseg.integrations.nnunet.trainers"}
     monkeypatch.setenv("nnUNet_extTrainer", line.partition("=")[2])
-    find = "from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find;"
-    places = run(
-        folder,
-        "python",
-        "-c",
-        f"{find} print([find(name).__module__ for name in {TRAINERS}])",
-        nnUNet_extTrainer=str(folder / "installed"),
-    )
-    assert places.splitlines()[-1] == str(["fairseg.integrations.nnunet.trainers"] * len(TRAINERS))
 
     # Plan, preprocess, split.
-    run(folder, "nnUNetv2_plan_and_preprocess", "-d", "901", "-c", "2d", "-np", "1")
+    command("nnUNetv2_plan_and_preprocess", "-d", "901", "-c", "2d", "-np", "1")
+    make_small(folder / "preprocessed" / NAME / "nnUNetPlans.json")
+    capfd.readouterr()
     assert main(["nnunet", "splits", "901", "--folds", "2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["  A: 2, 2", "  B: 1, 1"]
+    assert capfd.readouterr().out.splitlines()[1:] == ["  A: 2, 2", "  B: 1, 1"]
 
     # Train until something kills it, go on for another epoch, and validate.
     train = ("nnUNetv2_train", "901", "2d", "0", "-tr", DRO, "-device", "cpu")
@@ -173,7 +175,7 @@ def test_from_the_raw_dataset_to_the_report(
     np.testing.assert_allclose(*pairs, rtol=1e-12)
 
     # Export, and predict where fairseg cannot be imported.
-    capsys.readouterr()
+    capfd.readouterr()
     plain = folder / "plain"
     assert main(["nnunet", "export", str(model), "--out", str(plain)]) == 0
     kept, exported = checkpoint(model), checkpoint(plain)
