@@ -152,6 +152,7 @@ class Finding:
 
     def turned(self) -> "Finding":
         """Return the same finding with its groups the other way round."""
+        (estimate, low, high), (_, *inner) = self.interval.negated(), self.equivalence.negated()
         return replace(
             self,
             first=self.second,
@@ -160,11 +161,11 @@ class Finding:
             n_second=self.n_first,
             value_first=self.value_second,
             value_second=self.value_first,
-            estimate=-self.estimate,
-            low=-self.high,
-            high=-self.low,
-            equivalence_low=-self.equivalence_high,
-            equivalence_high=-self.equivalence_low,
+            estimate=estimate,
+            low=low,
+            high=high,
+            equivalence_low=inner[0],
+            equivalence_high=inner[1],
             effect=1.0 - self.effect,
         )
 

@@ -33,8 +33,8 @@ class Interval(NamedTuple):
     high: float
 
     def negated(self) -> "Interval":
-        """Return the interval of the negative."""
-        return Interval(-self.estimate, -self.high, -self.low)
+        """Return the interval of the negative; never minus zero."""
+        return Interval(0.0 - self.estimate, 0.0 - self.high, 0.0 - self.low)
 
     def positive(self) -> "Interval":
         """Return the interval, or that of the negative, whichever has an estimate above 0.
@@ -42,7 +42,7 @@ class Interval(NamedTuple):
         For an estimate of 0 it is the one that lies above 0 for the most part.
 
         >>> Interval(-0.03, -0.05, 0.01).positive(), Interval(0.0, -0.05, -0.01).positive()
-        (Interval(estimate=0.03, low=-0.01, high=0.05), Interval(estimate=-0.0, low=0.01, high=0.05))
+        (Interval(estimate=0.03, low=-0.01, high=0.05), Interval(estimate=0.0, low=0.01, high=0.05))
         """
         below = self.estimate < 0 or (self.estimate == 0 and self.low + self.high < 0)
         return self.negated() if below else self

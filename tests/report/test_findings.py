@@ -286,3 +286,11 @@ def test_a_model_that_fails_one_group_is_said_once() -> None:
     assert result.verdict is Verdict.FAILS
     assert "for B: B" not in result.sentence
     assert not any("units" in note for note in result.notes)
+
+
+def test_no_difference_is_no_minus_zero(one_label: AuditResult) -> None:
+    """Nobody fails, and a file had -0.0 for the difference."""
+    for result in (one_label, fairseg.audit(scores(worse=0.05), by="group")):
+        failures = result.findings[result.findings["endpoint"] == "failures"]
+        assert failures["estimate"].eq(0).all()
+        assert not np.signbit(failures["estimate"]).any()
