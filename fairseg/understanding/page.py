@@ -137,7 +137,7 @@ def _forest(readings: "Readings") -> Markup:
         axis="AUC; band: could be chance",
         margin=0.0,
         heads=("View", "Tells the group", "AUC [95% limits]", "Could be shown from"),
-        write=lambda value: hundredth(value + 0.5, apart=[MATTERS]),
+        write=lambda value, **_: hundredth(value + 0.5, apart=[MATTERS]),
     )
 
 

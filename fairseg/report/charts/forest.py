@@ -6,8 +6,9 @@ beside the name, where a telephone shows it too.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from markupsafe import Markup
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from fairseg.report.charts.scale import Scale, make_scale
 from fairseg.report.charts.svg import px, tag
 from fairseg.report.escape import plain
-from fairseg.report.numbers import NONE, decimals, number
+from fairseg.report.numbers import NONE, Writer, decimals, number
 from fairseg.report.palette import VERDICTS
 from fairseg.statistics.verdicts import Verdict
 
@@ -79,7 +80,7 @@ def forest(
     axis: str,
     margin: float,
     heads: tuple[str, str, str, str] = HEADS,
-    write: Callable[[float], str] | None = None,
+    write: Writer | None = None,
 ) -> Markup:
     """Return gaps with intervals, a line at zero, and a band of gaps too small to matter.
 
@@ -109,7 +110,7 @@ def forest(
     edges = [end for row in rows for end in row.band or (-margin, margin) if math.isfinite(end)]
     scale = make_scale([ends], 9, 91, most=5, include=[0.0, *edges])
     digits = decimals(scale.low, scale.high)
-    write = write or (lambda value: number(value, digits))
+    write = write or partial(number, digits=digits)
     grid = [
         _line(scale.at(tick), scale.at(tick), y2="100%", class_="axis" if tick == 0 else "grid")
         for tick in scale.ticks
@@ -135,9 +136,7 @@ def forest(
     return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=plain(label))
 
 
-def _row(
-    row: ForestRow, scale: Scale, grid: Sequence[Markup], margin: float, write: Callable[[float], str]
-) -> Markup:
+def _row(row: ForestRow, scale: Scale, grid: Sequence[Markup], margin: float, write: Writer) -> Markup:
     verdict = row.verdict if row.judged else Verdict.NOT_JUDGED
     marks = []
     if row.judged:
@@ -150,9 +149,11 @@ def _row(
     if math.isfinite(row.estimate):
         path = tag("path", d=VERDICTS[verdict.marker][0], class_=f"verdict {verdict.css_class}")
         marks.append(tag("svg", path, x=f"{scale.at(row.estimate):.2f}%", y="50%"))
-    text = write(row.estimate) if math.isfinite(row.estimate) else NONE
+    # As in sentences and tables: what leaves out 0, or a margin, does so as written.
+    text = write(row.estimate, apart=(margin, -margin)) if math.isfinite(row.estimate) else NONE
     if row.judged:
-        text += f" [{write(row.low)}, {write(row.high)}]"
+        low, high = (write(end, apart=(0.0, margin, -margin)) for end in (row.low, row.high))
+        text += f" [{low}, {high}]"
     return tag(
         "tr",
         tag("th", plain(row.name), scope="row"),

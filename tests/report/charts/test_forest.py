@@ -31,6 +31,17 @@ def test_verdicts_differ_by_shape_and_words() -> None:
     assert len({badge(row.verdict) for row in rows}) == len(Verdict)
 
 
+def test_limits_leave_out_zero_and_the_margin_as_written_too() -> None:
+    """To three decimals a gap that is shown began at 0.000, and one within the margin of 0.02 ended there."""
+    rows = [
+        ForestRow("sex", "LV", 0.03, 0.0003, 0.05, Verdict.GAP, "15 / 12"),
+        ForestRow("sex", "RV", 0.005, -0.01, 0.0196, Verdict.OPEN, "15 / 12"),
+    ]
+    markup = forest(rows, label="Gaps", axis="Gap", margin=0.02)
+    assert "0.030 [0.0003, 0.050]" in markup
+    assert "0.005 [\N{MINUS SIGN}0.010, 0.0196]" in markup
+
+
 @pytest.mark.parametrize("low", [NAN, -float("inf")])
 def test_a_row_without_interval_is_not_judged(low: float) -> None:
     page = show(replace(ROW, low=low))
