@@ -21,7 +21,9 @@ _COARSE = 3e-6  # of the range that is searched, before differences are looked a
 _INTERPOLATED = DECIMALS - 1  # decimals of limits that no difference gives
 _STEP = 10.0**-_INTERPOLATED
 FEW = 10  # values below which the test of a larger shift can accept what that of a smaller one rejects
-MOST_LISTED = 5_000  # differences, of subjects, up to which limits are sought by many shifts at once
+# Differences, of subjects, up to which limits are sought by many shifts at once. Of more, limits end where
+# the test begins to reject, though of few values it may accept a shift farther out.
+MOST_LISTED = 5_000
 
 
 class ShiftTest(ABC):
