@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,7 +48,8 @@ def as_folders(
         ValueError: masks are neither folders nor arrays, a list of arrays has another length than the cohort,
             or a case cannot be the name of a file. Errors inside name arrays, not the files they became.
     """
-    with TemporaryDirectory() as scratch:
+    has_arrays = are_arrays(predictions) or are_arrays(references)
+    with TemporaryDirectory() if has_arrays else nullcontext("") as scratch:
         top = Path(scratch, "masks")  # alone in its folder, where a dataset.json is looked for
         sides: list[list[Path]] = []
         for argument, masks in (("predictions", predictions), ("references", references)):
@@ -63,6 +64,8 @@ def as_folders(
         pattern = re.compile(re.escape(str(top)) + r"/(predictions|references)(?:/(.+?)\.npy)?")
 
         def name_arrays(text: str) -> str:
+            if not has_arrays:
+                return text
             return pattern.sub(lambda match: match[1] + (f"[{match[2]!r}]" if match[2] else ""), text)
 
         try:
