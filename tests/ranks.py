@@ -43,6 +43,7 @@ def run_ranks(target: Callable[..., None], folder: Path, *arguments: Any, world:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port),
         "TORCHELASTIC_RUN_ID": "none",
+        "TORCHELASTIC_RESTART_COUNT": "0",
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # the one made here
         "GROUP_RANK": "0",
         "LOCAL_WORLD_SIZE": str(world),
