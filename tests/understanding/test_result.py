@@ -455,7 +455,7 @@ def test_the_command_names_the_age_that_makes_the_fat_by_which_groups_are_told(t
     table.to_csv(tmp_path / "data" / "groups.csv", index=False)
     for confounder, named in (("age", True), ("height", False)):
         out = tmp_path / confounder
-        told = ["--by", "group", "--margins", "0", "--permutations", "499", "--confounders", confounder]
+        told = ["--by", "group", "--margins", "0", "--permutations", "199", "--confounders", confounder]
         assert main(["understand", str(tmp_path / "data"), *told, "--out", str(out)]) == 0
         rows = pd.read_csv(out / "findings.csv").set_index(["question", "what"])
         assert rows.loc[("readable", "outside the box"), "shown"]
