@@ -252,7 +252,10 @@ def _mapped(column: "pd.Series[Any]", clean: Callable[[str], str | None]) -> "pd
         return pd.Series(values, index=column.index, name=column.name)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
-    cells = each(lambda value: clean(value) if isinstance(value, str) else value, cells_of(column))
+    before = cells_of(column)
+    cells = each(lambda value: clean(value) if isinstance(value, str) else value, before)
+    if cells == before:
+        return column
     return pd.Series(cells, index=column.index, name=column.name, dtype=column.dtype)
 
 

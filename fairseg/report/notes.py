@@ -141,7 +141,7 @@ def reconciled(result: Audited, overall: Summary) -> list[str]:
     """
     if P_VALUE not in overall.table.index:
         return []
-    figures = overall.table.loc[[P_VALUE]].to_numpy()[0].tolist()
+    figures = overall.table.to_numpy()[overall.table.index.get_loc(P_VALUE)].tolist()
     p_values = dict(zip([*overall.names, None], figures, strict=True))
     sentences = []
     for row in result.judgement.findings:

@@ -135,8 +135,9 @@ def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray
     columns = structure_scores(scores, metric)[:, [scores.labels.index(name) for name in used]]
     grouping, least = result.analyses[0].grouping(), result.options.min_size
     values = common_structures(columns, [grouping], structures=used, min_size=least).overall
-    missed = overall.subjects.drop_duplicates("subject").set_index("subject")[metric].isna()
-    return np.where(_of_subjects(subject_names(scores), missed.astype(float)) == 0, values, np.nan)
+    rows = overall.subjects.iloc[::-1]  # of a subject in several groups the first row counts
+    known = dict(zip(rows["subject"], rows[metric].notna(), strict=True))
+    return np.where([known.get(name, False) for name in subject_names(scores)], values, np.nan)
 
 
 def _of_subjects(names: list[str], values: "pd.Series[float]") -> np.ndarray:

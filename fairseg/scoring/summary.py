@@ -89,8 +89,10 @@ class Summary:
     @cached_property
     def shared(self) -> list[str]:
         """Subjects in more than one group."""
-        members = self.subjects["subject"].to_numpy()[self.subjects["group"].to_numpy() >= 0]
-        return list(map(str, dict.fromkeys(members[pd.Index(members, dtype=object).duplicated()])))
+        members = self.subjects["subject"].to_numpy()[self.subjects["group"].to_numpy() >= 0].tolist()
+        if len(set(members)) == len(members):
+            return []
+        return [str(name) for name in pd.Index(members)[pd.Index(members).duplicated()].unique()]
 
     def title(self, metric: str) -> str:
         """Return the title of the column of a metric, with its unit."""
@@ -156,9 +158,12 @@ def summarize(
     left_out = np.zeros(len(table), dtype=bool) if common is None else ~table["label"].isin(common).to_numpy()
     of_cases, means = _means(members * len(case) + case, np.where(left_out[:, None], np.nan, scored))
     parts = [(OVERALL, np.arange(len(table)), *_means(of_cases // len(case), means))]
-    of_labels = np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1])
-    for name, rows in zip(checked.labels, of_labels, strict=True):  # a label stands once a case
-        parts.append((name, rows, *_means(members[rows], scored[rows])))
+    size = len(table) * (len(groups) + 1)
+    keys, means = _means(label * size + members, scored)  # a label stands once a case
+    label_of_key, member_of_key = np.divmod(keys, size)
+    for code, name in enumerate(checked.labels):
+        own = label_of_key == code
+        parts.append((name, np.flatnonzero(label == code), member_of_key[own], means[own]))
     summaries = []
     for number, (name, rows, of_subjects, values) in enumerate(parts):
         subjects = _subjects(checked, len(groups), of_subjects, values, None if number else overall)

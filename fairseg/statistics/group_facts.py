@@ -1,5 +1,6 @@
 """How the model serves a group in a structure: its scores, who fails, and who is among the hardest tenth."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import GroupFacts
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.two_samples import median_limits, wilson
+from fairseg.statistics.two_samples import known_values, limits_of_median, wilson
 from fairseg.statistics.verdicts import Endpoint
 
 HARDEST_SHARE = 0.1  # of all subjects
@@ -31,12 +32,13 @@ def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
     known = values[~np.isnan(values)]
     if not known.size:
         return values.copy()
-    cut = np.quantile(known, share, method="inverted_cdf")
+    rank = max(math.ceil(known.size * share - 1), 0)
+    cut = float(np.partition(known, rank)[rank])  # the smallest value that has such a share at or below it
     below, at_most = float((known < cut).mean()), float((known <= cut).mean())
     with_ties = at_most <= 1.5 * share or (below < share / 2 and at_most < 1)
     marked = (values <= cut if with_ties else values < cut).astype(np.float64)
     marked[np.isnan(values)] = np.nan
-    return marked
+    return np.asarray(marked)
 
 
 def fails_by_limits(median: Interval, failure_rate: Interval, options: JudgeOptions) -> bool:
@@ -128,15 +130,15 @@ class StructureScores:
         """
         scores = self.scores[who]
         known = scores[~np.isnan(scores)]
-        n = known.size
+        ordered, n = known_values(known), known.size
         facts = GroupFacts(attribute, self.name, group, n, scores.size - n, judged=n >= options.min_size)
         if not n:
             return facts
         fails = int((known < options.failure_threshold).sum())
-        median, rate = median_limits(known), wilson(fails, n)
+        median, rate = limits_of_median(ordered), wilson(fails, n)
         hard = wilson(int(np.nansum(self.hardest[who])), n)
         one_sided = 1 - 2 * options.alpha
-        at_least, at_most = median_limits(known, one_sided).low, wilson(fails, n, one_sided).high
+        at_least, at_most = limits_of_median(ordered, one_sided).low, wilson(fails, n, one_sided).high
         return replace(
             facts,
             median=median.estimate,

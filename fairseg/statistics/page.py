@@ -117,8 +117,13 @@ def judge_page(
         group_facts = [one.facts(attribute, "", who, options) for one in measured]
         return with_failing(group_facts, structures[0], options)
 
+    def of_known(grouping: Grouping) -> list[GroupFacts]:
+        if (grouping.ids < 0).any():
+            return of_all(grouping.name, grouping.ids >= 0)
+        return [replace(fact, attribute=grouping.name) for fact in everyone]
+
     everyone = of_all("", np.ones(len(values), dtype=bool))
-    known = [fact for grouping in groupings for fact in of_all(grouping.name, grouping.ids >= 0)]
+    known = [fact for grouping in groupings for fact in of_known(grouping)]
     drafts = [
         draft
         for place, grouping in enumerate(groupings)

@@ -107,7 +107,11 @@ def median_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     Interval(estimate=5.5, low=2.0, high=9.0)
     """
     check_level(level)
-    x = known_values(values)
+    return limits_of_median(known_values(values), level)
+
+
+def limits_of_median(x: Floats, level: float = 0.95) -> Interval:
+    """Return `median_limits` of values in rising order."""
     if not x.size:
         return Interval(np.nan, np.nan, np.nan)
     median = float(x[(x.size - 1) // 2] + x[x.size // 2]) / 2
