@@ -1,10 +1,13 @@
 """A summary as a table: measures below each other, groups side by side, and a note on how to read it."""
 
-from collections.abc import Sequence
-from math import nan
+from collections.abc import Iterator, Sequence
+from math import isnan, nan
 
+import pandas as pd
+
+from fairseg.io.csv_files import to_csv
 from fairseg.report.numbers import KINDS
-from fairseg.report.tables import Cell, Heading, Table, to_csv
+from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL, CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 
@@ -26,36 +29,41 @@ def write(measure: str, value: float) -> str:
 
 def summary_table(summary: Summary) -> Table:
     """Return the table of a structure, with intervals where there are any."""
-    heads = _headings(summary, summary.names)
-    return Table.of(caption(summary), heads, _rows(summary), corner="Measure", note=footnote(summary))
-
-
-def _rows(summary: Summary) -> list[tuple[object, ...]]:
-    """Return the heading of each measure and its cells."""
-    measures, width = summary.table.index, summary.table.shape[1]
-    frames = (
-        [[nan] * width] * len(measures) if frame is None else frame.to_numpy().tolist()
-        for frame in (summary.table, summary.low, summary.high)
-    )
-    rows = []
-    for measure, *figures in zip(measures, *frames, strict=True):
-        name, kind = str(measure), kind_of(str(measure))
+    heads, rows = _headings(summary, summary.names), []
+    for name, *figures in _rows(summary):
+        kind = kind_of(name)
         css = "count" if kind == "count" else "fairness" * name.startswith(FAIRNESS)
         cells = [Cell(value, low, high, kind) for value, low, high in zip(*figures, strict=True)]
         rows.append((Heading(name, css), *cells))
-    return rows
+    return Table.of(caption(summary), heads, rows, corner="Measure", note=footnote(summary))
+
+
+def _rows(summary: Summary) -> Iterator[tuple[str, list[float], list[float], list[float]]]:
+    """Return the name of each measure, its figures, and their limits."""
+    nothing = [[nan] * summary.table.shape[1]] * len(summary.table)
+    frames = (
+        nothing if frame is None else frame.to_numpy().tolist()
+        for frame in (summary.table, summary.low, summary.high)
+    )
+    return zip(map(str, summary.table.index), *frames, strict=True)
 
 
 def summaries_to_csv(summaries: Sequence[Summary]) -> str:
-    """Return all tables below each other, unrounded, each with the number of subjects first."""
-    tables = []
-    first = summaries[0]
-    heads = _headings(first, first.groups.names)
+    """Return all tables below each other, unrounded, each with the number of subjects first.
+
+    Limits stand below their figure as "Fairness gap: low" and "Fairness gap: high".
+    """
+    heads = _headings(summaries[0], summaries[0].groups.names)
+    rows: list[list[object]] = []
     for summary in summaries:
-        counts = [*summary.counts.tolist(), int(summary.counts.sum())]
-        subjects = ("Subjects", *(Cell(count, kind="count") for count in counts))
-        tables.append((summary.structure, Table.of("", heads, [subjects, *_rows(summary)])))
-    return to_csv(tables, "structure", "measure")
+        counts = summary.counts.tolist()
+        rows.append([summary.structure, "Subjects", *counts, sum(counts)])
+        for measure, figures, low, high in _rows(summary):
+            rows.append([summary.structure, measure, *figures])
+            for end, limits in (("low", low), ("high", high)):
+                if not all(map(isnan, limits)):
+                    rows.append([summary.structure, f"{measure}: {end}", *limits])
+    return to_csv(pd.DataFrame(rows, columns=["structure", "measure", *heads]))
 
 
 def _headings(summary: Summary, names: Sequence[str]) -> list[str]:

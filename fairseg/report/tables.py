@@ -1,4 +1,4 @@
-"""The one class of tables, and its writers: terminal, Markdown, LaTeX, CSV.
+"""The one class of tables, and its writers: terminal, Markdown, LaTeX.
 
 A table holds numbers; each writer rounds them by `fairseg.report.numbers` and makes names safe for its form.
 Pages lay it out by the macro `table` of `parts.html.j2`.
@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from fairseg.io import csv_files
 from fairseg.report import numbers
 from fairseg.report.escape import latex, markdown, plain
 
@@ -328,26 +327,3 @@ def _latex_cell(cell: Cell) -> str:
 
 def _latex_row(cells: Sequence[str]) -> str:
     return rf"{' & '.join(cells)} \\"
-
-
-def to_csv(tables: Iterable[tuple[str, Table]], first: str, second: str) -> str:
-    """Return tables of the same columns below each other, unrounded, for a spreadsheet or pandas.
-
-    Limits stand below their figure as "Fairness gap: low" and "Fairness gap: high".
-
-    Args:
-        tables: each with what stands in the first column of its rows.
-        first: heading of that column.
-        second: heading of the names of the rows.
-    """
-    rows: list[list[object]] = []
-    heads: list[str] = []
-    for name, table in tables:
-        heads = heads or [heading.name for heading in table.columns]
-        for heading, row in zip(table.rows, table.cells, strict=True):
-            rows.append([name, heading.name, *(cell.value for cell in row)])
-            for end in ("low", "high"):
-                limits = [getattr(cell, end) for cell in row]
-                if not all(map(math.isnan, limits)):
-                    rows.append([name, f"{heading.name}: {end}", *limits])
-    return csv_files.to_csv(pd.DataFrame(rows, columns=[first, second, *heads]))

@@ -283,7 +283,7 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
     for name in ("case", "label"):
         if (unnamed := clean.index[clean[name].isna() & ~(skipped & (name == "label"))]).size:
             raise ValueError(f"{where}: row {unnamed[0]} has no {name}")
-    rows = clean[~skipped].copy()
+    rows = clean[~skipped] if skipped.any() else clean
     if rows.empty:
         raise ValueError(f"{where} must hold scores, got {counted(int(skipped.sum()), 'skipped case')} only")
     if (repeated := rows.index[rows.duplicated(["case", "label"])]).size:
@@ -426,6 +426,8 @@ def _with_unit(rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Unit | Non
     if not measured:
         return rows, None, []
     units = rows[UNIT]
+    if set(units) == {"mm"}:
+        return rows, "mm", []
     needed = rows[measured].notna().any(axis=1)
     if (stray := rows.index[(needed | units.notna()) & ~units.isin(["mm", "px"])]).size:
         raise ValueError(

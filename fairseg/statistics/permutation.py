@@ -27,8 +27,6 @@ from fairseg.statistics.batches import (
 from fairseg.statistics.row_order import content_order
 from fairseg.statistics.two_samples import hypergeometric, no_likelier
 
-Cells = npt.NDArray[np.signedinteger]
-
 _MOST_TABLES = 500  # of margins that differ from deal to deal, beyond which stratified shares are normal
 _BITS = 63  # of the integer that is dealt
 _CHUNK = 1_500_000  # subjects of all deals that are held at once
@@ -182,7 +180,7 @@ def _stratified_table(margins: tuple[tuple[int, int, int], ...]) -> tuple[int, F
     return least, no_likelier(chances)
 
 
-def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], npt.NDArray[np.int16]]]:
+def _packed(ids: Mapping[int, Integers]) -> tuple[Integers, Callable[[int, Integers], npt.NDArray[np.int16]]]:
     """Return what is dealt of each row, (N,), and a function that reads an attribute's group ids from it.
 
     The ids of all attributes are packed into the bits of one integer, which costs one deal and no lookup. If
@@ -196,19 +194,19 @@ def _packed(ids: Mapping[int, Integers]) -> tuple[Cells, Callable[[int, Cells], 
     if width > _BITS:
         labels = {number: codes.astype(np.int16) for number, codes in ids.items()}
         size = len(next(iter(ids.values())))
-        return np.arange(size, dtype=np.int32), lambda number, deals: labels[number][deals]
+        return np.arange(size), lambda number, deals: labels[number][deals]
 
-    def label(number: int, deals: Cells) -> npt.NDArray[np.int16]:
+    def label(number: int, deals: Integers) -> npt.NDArray[np.int16]:
         shift, mask = fields[number]
         return ((deals >> shift) & mask).astype(np.int16) - np.int16(1)
 
     packed = sum((codes + 1) << fields[number][0] for number, codes in ids.items())
-    return np.asarray(packed, dtype=np.int16 if width < 16 else np.int32 if width < 32 else np.int64), label
+    return np.asarray(packed, dtype=np.int64), label  # NumPy deals whole words faster than shorter integers
 
 
 def _deal(
-    cells: Cells, permutations: int, blocks: Sequence[Integers] | None, rng: np.random.Generator
-) -> Iterator[Cells]:
+    cells: Integers, permutations: int, blocks: Sequence[Integers] | None, rng: np.random.Generator
+) -> Iterator[Integers]:
     """Yield chunks of deals: what each row of the scores gets of the attributes' rows, (deals, N)."""
     chunk = max(1, _CHUNK // cells.size)
     for start in range(0, permutations, chunk):
@@ -308,7 +306,7 @@ def _stratified(count: Floats, margins: Floats) -> Floats:
 
 
 class _Columns:
-    """Cells, and columns over the subjects whose sums in each group are wanted: each made once."""
+    """Integers, and columns over the subjects whose sums in each group are wanted: each made once."""
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, int], SortedScores] = {}
