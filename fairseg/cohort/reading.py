@@ -217,11 +217,12 @@ def with_roles(
     ['subject', 'sex']
     """
     numbers = [name for name in table if str(name) in ("", "Unnamed: 0") and _counts_rows(table[name])]
-    table = table.drop(columns=numbers)
+    table = table.drop(columns=numbers) if numbers else table
     try:
-        return table.rename(columns=roles_of(map(str, table.columns), roles))
+        names = roles_of(map(str, table.columns), roles)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+    return table.rename(columns=names) if names else table
 
 
 def _counts_rows(column: "pd.Series[Any]") -> bool:
@@ -364,5 +365,7 @@ def _with_named_columns(table: pd.DataFrame, where: str, options: TableOptions) 
             if column not in table:
                 raise ValueError(lacks_column(where, column, table.columns))
             names[column] = role
+    if not names:
+        return table
     replaced = [name for name in names.values() if name in table and name not in names]
     return table.drop(columns=replaced).rename(columns=names)

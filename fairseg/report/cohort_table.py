@@ -41,14 +41,13 @@ def cohort_page_table(cohort: CohortTable) -> Table:
                  F           M         All   SMD     p
     kg  63.8 (3.3)  75.3 (6.9)  69.5 (8.0)  2.12  0.22
     """
-    table = cohort.table
+    columns_of_table = [cohort.table[name].tolist() for name in cohort.table]
+    records = [dict(zip(cohort.table, row, strict=True)) for row in zip(*columns_of_table, strict=True)]
     rows: list[Heading] = []
     cells: list[tuple[Cell, ...]] = []
     last = None
     # One row of the page has one of the table for each group.
     about = itemgetter("attribute", "kind", "level")
-    columns_of_table = (table[name].tolist() for name in table)
-    records = (dict(zip(table, row, strict=True)) for row in zip(*columns_of_table, strict=True))
     for (attribute, kind, level), of_groups in groupby(records, about):
         line = list(of_groups)
         is_first = attribute != last
@@ -58,12 +57,13 @@ def cohort_page_table(cohort: CohortTable) -> Table:
         texts = [Cell(text) for text in _values(kind, line)]
         cells.append((*texts, Cell(smd, kind="hundredth"), Cell(p, kind="p")))
         last = attribute
-    columns = tuple(map(Heading, [*table.loc[table["kind"] == "subjects", "name"], "SMD", "p"]))
+    parts = [row["name"] for row in records if row["kind"] == "subjects"]
+    columns = tuple(map(Heading, [*parts, "SMD", "p"]))
     note = say(
         "about_cohort",
-        kinds=set(table["kind"]),
-        apart=isinf(table["smd"].max()),
-        tests=sorted(set(table["test"]) - {""}),
+        kinds={row["kind"] for row in records},
+        apart=any(isinf(row["smd"]) for row in records),
+        tests=sorted({row["test"] for row in records} - {""}),
         notes=cohort.notes,
     )
     return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)

@@ -125,7 +125,7 @@ class Resampling:
         quantiles = np.array([beyond, 1.0 - (beyond if above is None else above)])
         if self.method == "bca":
             quantiles = _bca(drawn, estimate, quantiles, loo)
-        low, high = np.quantile(drawn, quantiles)
+        low, high = np.quantile(np.sort(drawn), quantiles)  # whole sorts are faster than partitions
         return float(low), float(high)
 
 

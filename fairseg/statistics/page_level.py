@@ -86,11 +86,12 @@ class PageLevel:
         """Return a line's finding with its numbers: GAP if shown, else OPEN until the page is known."""
         if line.test is None or line.row is None:
             return line.finding
-        test, weight = line.test, line.row.weight
-        level = self.alpha_star * weight
-        (estimate, low, high), equivalence = test.limits(level, 2 * self.alpha)
+        test, weight, margin = line.test, line.row.weight, line.finding.margin
+        level, source = self.alpha_star * weight, test.source()
+        (estimate, low, high), equivalence = test.limits(source, level, 2 * self.alpha)
         shown = test.decisive_p <= level
-        inside = max(-equivalence.low, equivalence.high) <= line.finding.margin
+        inside = max(-equivalence.low, equivalence.high) <= margin
+        times = 1.0 if inside else source.times_to_settle(margin, self.alpha) if margin > 0 else np.nan
         worse = None
         if estimate and line.positive_is_worse_for is not None:
             names = line.finding.first, line.finding.second
@@ -109,7 +110,7 @@ class PageLevel:
             inside=inside,
             effect=test.effect,
             worse=worse,
-            times_subjects=1.0 if inside else test.times(line.finding.margin, self.alpha),
+            times_subjects=times,
             verdict=Verdict.GAP if shown else Verdict.OPEN,
         )
 

@@ -169,7 +169,7 @@ def one_stratum(
     for finding, stratum, test in sorted(strata, key=lambda one: one[2].decisive_p):
         if test.decisive_p > options.alpha / len(strata) or finding.structure in reasons:
             continue
-        estimate = test.limits(options.alpha)[0].estimate
+        estimate = test.limits(test.source(), options.alpha)[0].estimate
         if abs(estimate) <= finding.margin:
             continue
         here = np.isin(np.arange(len(grouping.ids)), stratum)

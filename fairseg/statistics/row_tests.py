@@ -45,24 +45,21 @@ class RowTest:
         decisive_p: the level at which the limits reach zero, or p if that is larger: what is shown is decided
             by this one, so that no limits contradict it. Of a shift it is larger where many scores are equal.
         effect: of Brunner and Munzel; NaN for shares.
+        source: makes what has the limits.
     """
 
     p: float
     decisive_p: float
     effect: float
-    _source: Callable[[], Limits]  # made when it is asked for: a page has thousands of rows
+    source: Callable[[], Limits]  # made when it is asked for: a page has thousands of rows
 
-    def limits(self, *alphas: float) -> list[Interval]:
+    def limits(self, source: Limits, *alphas: float) -> list[Interval]:
         """Return the estimate with limits of level 1 - alpha, without 0 exactly where decisive_p <= alpha."""
-        intervals = self._source().limits_at([1.0 - max(alpha, LEAST_LEVEL) for alpha in alphas])
+        intervals = source.limits_at([1.0 - max(alpha, LEAST_LEVEL) for alpha in alphas])
         return [
             Interval(one.estimate, min(one.low, 0.0), max(one.high, 0.0)) if self.decisive_p > alpha else one
             for alpha, one in zip(alphas, intervals, strict=True)
         ]
-
-    def times(self, margin: float, alpha: float) -> float:
-        """Return how many times the subjects settle whether a difference is within its margin."""
-        return self._source().times_to_settle(margin, alpha) if margin > 0 else np.nan
 
 
 def observe(row: Row, ids: Integers) -> RowTest:
