@@ -83,8 +83,8 @@ class Summary:
     @property
     def scored(self) -> npt.NDArray[np.int64]:
         """Subjects with a main score in each group, int64 (G,): those that gaps are judged from."""
-        there = self.subjects["dice"].notna() if "dice" in self.subjects else False
-        return self.groups.counts(np.where(there, self.subjects["group"], -1))
+        there = self.subjects["dice"].notna().to_numpy() if "dice" in self.subjects else False
+        return self.groups.counts(np.where(there, self.subjects["group"].to_numpy(), -1))
 
     @cached_property
     def shared(self) -> list[str]:
@@ -273,7 +273,7 @@ def _left_out(
     group_of_subject, group = subjects["group"].to_numpy(), ids[rows]
     for name in [*(name for name in scores.metrics if name == "dice"), *distances[:1]]:
         plain = scores.title if name == "dice" else METRICS[name].title
-        counts[f"Subjects without {plain}"] = by_id(group_of_subject[np.isnan(subjects[name])])
+        counts[f"Subjects without {plain}"] = by_id(group_of_subject[np.isnan(subjects[name].to_numpy())])
     if set(VOXELS) <= set(scores.table):
         predicted, true = (scores.table[name].to_numpy()[rows] > 0 for name in VOXELS)
         counts["Structures missed (prediction empty)"] = by_id(group[~predicted & true])

@@ -128,10 +128,10 @@ class Scores:
             return source
         also = ", a path to one, or one value a subject with groups beside it"
         read = read_table(source, where, options, scores=(metric, *wide), also=also)
-        index = row_names(source)
+        named = "case" in read.frame or "subject" in read.frame
+        index = None if named else row_names(source)
         if wide:
-            named = "case" in read.frame or "subject" in read.frame or index is None
-            frame = read.frame if named else read.frame.assign(case=index)
+            frame = read.frame if index is None else read.frame.assign(case=index)
             read = replace(read, frame=long_table(frame, read.where, wide, percent=percent))
         if percent:
             read = replace(read, frame=without_percent(read.frame, read.where, metric))

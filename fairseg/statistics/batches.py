@@ -315,7 +315,9 @@ def allocation_factor(n: Floats, m: Floats) -> Floats:
     return np.asarray(1.0 - 3.0 * n * m / (n + m) ** 2)
 
 
-def fisher_many(count: Floats, n_first: Floats, n_second: Floats, marked: Floats) -> Floats:
+def fisher_many(
+    count: npt.ArrayLike, n_first: npt.ArrayLike, n_second: npt.ArrayLike, marked: npt.ArrayLike
+) -> Floats:
     """Return `fisher_exact` of many tables at once: marked subjects of the first group, sizes, all marked."""
     table = np.stack(np.broadcast_arrays(count, n_first, n_second, marked)).round().astype(np.int64)
     low = table.min(axis=1, keepdims=True)

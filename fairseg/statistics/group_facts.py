@@ -91,7 +91,7 @@ def with_failing(facts: Sequence[GroupFacts], overall: str, options: JudgeOption
             median, Interval(fact.failure_rate, fact.failure_low, fact.failure_high), options
         )
 
-    return [replace(fact, fails=id(fact) in shown and by_limits(fact)) for fact in facts]
+    return [replace(fact, fails=True) if id(fact) in shown and by_limits(fact) else fact for fact in facts]
 
 
 class StructureScores:
@@ -131,16 +131,17 @@ class StructureScores:
         scores = self.scores[who]
         known = scores[~np.isnan(scores)]
         ordered, n = known_values(known), known.size
-        facts = GroupFacts(attribute, self.name, group, n, scores.size - n, judged=n >= options.min_size)
+        about, judged = (attribute, self.name, group, n, scores.size - n), n >= options.min_size
         if not n:
-            return facts
+            return GroupFacts(*about, judged=judged)
         fails = int((known < options.failure_threshold).sum())
         median, rate = limits_of_median(ordered), wilson(fails, n)
         hard = wilson(int(np.nansum(self.hardest[who])), n)
         one_sided = 1 - 2 * options.alpha
         at_least, at_most = limits_of_median(ordered, one_sided).low, wilson(fails, n, one_sided).high
-        return replace(
-            facts,
+        return GroupFacts(
+            *about,
+            judged=judged,
             median=median.estimate,
             median_low=median.low,
             median_high=median.high,

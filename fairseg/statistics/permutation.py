@@ -98,7 +98,7 @@ def smallest_p_values(
     smallest = np.concatenate(chunks)
     # Exact tests of all deals at once: a large cohort has few deals in a chunk, and many equal tables in all.
     for test, parts in tables.items():
-        p = fisher_many(*np.concatenate(parts, axis=1).astype(np.float64))
+        p = fisher_many(*np.concatenate(parts, axis=1))
         np.minimum(smallest, p / test.row.weight, out=smallest)
     return smallest
 
