@@ -153,7 +153,7 @@ def summarize(
     if not (ids == chosen).any() and chosen is not None:
         raise ValueError(f"reference: group {reference!r} has no scored case")
     table, scored = checked.table, _scored(checked.table, checked.metrics)
-    label, case = checked.structures[0], pd.factorize(table["case"])[0]
+    label, case = (pd.factorize(table[name])[0] for name in ("label", "case"))
     members = checked.subjects[0] * (len(groups) + 1) + ids + 1
     left_out = np.zeros(len(table), dtype=bool) if common is None else ~table["label"].isin(common).to_numpy()
     of_cases, means = _means(members * len(case) + case, np.where(left_out[:, None], np.nan, scored))

@@ -157,21 +157,15 @@ class Scores:
         codes, names = pd.factorize(self.table["subject"])
         return codes.astype(np.int64), [str(name) for name in names]
 
-    @cached_property
-    def structures(self) -> tuple[npt.NDArray[np.int64], list[str]]:
-        """The label of each row, int64 (N,), and the labels in the order of the table."""
-        codes, names = pd.factorize(self.table["label"])
-        return codes.astype(np.int64), [str(name) for name in names]
-
     @property
     def labels(self) -> list[str]:
         """The labels, in the order of the table."""
-        return list(self.structures[1])
+        return [str(label) for label in self.table["label"].unique()]
 
     @cached_property
     def means(self) -> dict[str, npt.NDArray[np.float64]]:
         """Metric or size -> its mean over a subject's cases of each label, (S, L), NaN without any."""
-        (subject, names), (label, labels) = self.subjects, self.structures
+        (subject, names), (label, labels) = self.subjects, pd.factorize(self.table["label"])
         columns = [name for name in (*METRICS, *SIZES) if name in self.table]
         means = self.table[columns].groupby(subject * len(labels) + label).mean()
         table = np.full((len(names) * len(labels), len(columns)), np.nan)

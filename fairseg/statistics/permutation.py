@@ -306,7 +306,7 @@ def _stratified(count: Floats, margins: Floats) -> Floats:
 
 
 class _Columns:
-    """Integers, and columns over the subjects whose sums in each group are wanted: each made once."""
+    """Cells, and columns over the subjects whose sums in each group are wanted: each made once."""
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, int], SortedScores] = {}
