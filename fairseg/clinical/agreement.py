@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts load when they are touched
 
 from fairseg.clinical.measures import ClinicalMeasures
 from fairseg.cohort.groups import UNKNOWN
@@ -162,13 +163,11 @@ def bland_altman_points(measures: Measures, measure: str) -> pd.DataFrame:
 
 def _limits(sample: Floats) -> dict[str, float]:
     """Return bias and limits of agreement of differences (n,), with their intervals; NaN if n < 2."""
-    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
     n = sample.size
     bias = sd = error = bias_width = limit_width = float("nan")
     if n > 1:
         bias, sd, error = sample.mean(), sample.std(ddof=1), np.abs(sample).mean()
-        t = float(stdtrit(n - 1, 0.975))
+        t = float(scipy.special.stdtrit(n - 1, 0.975))
         bias_width, limit_width = t * sd * sqrt(1 / n), t * sd * sqrt(1 / n + _WITHIN**2 / (2 * (n - 1)))
     row = {"bias": bias, "bias_low": bias - bias_width, "bias_high": bias + bias_width, "sd": sd}
     for name, limit in (("lower_limit", bias - _WITHIN * sd), ("upper_limit", bias + _WITHIN * sd)):

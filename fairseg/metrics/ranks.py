@@ -8,6 +8,7 @@ from math import comb, sqrt
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.grouped import Floats
 
@@ -60,8 +61,6 @@ def rank_sum_p(first: Floats, second: Floats) -> float:
     Exact where no values are equal and the smaller sample has at most 8; else by the normal approximation
     with corrections for ties and continuity, as SciPy's.
     """
-    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
-
     n, m = first.size, second.size
     both = np.concatenate([first, second])
     u = float(mid_ranks(both)[:n].sum()) - n * (n + 1) / 2
@@ -72,7 +71,7 @@ def rank_sum_p(first: Floats, second: Floats) -> float:
     spread = sqrt(n * m / 12 * ((n + m + 1) - ties / ((n + m) * (n + m - 1))))
     if not spread:
         return 1.0
-    return min(1.0, 2 * float(ndtr((n * m / 2 - u + 0.5) / spread)))
+    return min(1.0, 2 * float(scipy.special.ndtr((n * m / 2 - u + 0.5) / spread)))
 
 
 def _chance_of_at_most(most: int, n: int, m: int) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts load when they are touched
 from markupsafe import Markup
 
 from fairseg.clinical.agreement import agreement
@@ -122,8 +123,6 @@ def bias_sentences(agreed: pd.DataFrame, names: Sequence[str]) -> list[str]:
     ['LVEF, prediction minus reference (%): Black \N{MINUS SIGN}6.1 (...); White ... The biases differ
     between the groups (p = 0.004 after Holm).']
     """
-    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
     known = agreed[(agreed["n"] > 1) & agreed["sd"].notna()]
     fractions = int(known["measure"].str.endswith("EF").sum())
     sentences = []
@@ -132,7 +131,7 @@ def bias_sentences(agreed: pd.DataFrame, names: Sequence[str]) -> list[str]:
     for rows, p in zip(measures, corrected, strict=True):
         measure, differ = str(rows["measure"].iloc[0]), p < _SIGNIFICANT
         together = fractions if measure.endswith("EF") else len(rows)
-        quantile = stdtrit(rows["n"] - 1, 1 - _SIGNIFICANT / 2 / together)
+        quantile = scipy.special.stdtrit(rows["n"] - 1, 1 - _SIGNIFICANT / 2 / together)
         half_width = quantile * rows["sd"] / np.sqrt(rows["n"])
         if not differ and not (measure.endswith("EF") and (rows["bias"].abs() > half_width).any()):
             continue

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.statistics.means import welch_anova_p, welch_p
 from fairseg.statistics.two_samples import fisher_exact
@@ -66,17 +67,13 @@ def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
 
 
 def _chi_squared(table: npt.NDArray[np.int64], expected: npt.NDArray[np.float64]) -> float:
-    from scipy.special import chdtrc  # noqa: PLC0415  (slow to import)
-
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return float(chdtrc(freedom, ((table - expected) ** 2 / expected).sum()))
+    return float(scipy.special.chdtrc(freedom, ((table - expected) ** 2 / expected).sum()))
 
 
 def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
-    from scipy.special import gammaln  # noqa: PLC0415  (slow to import)
-
     # With its margins fixed, a table's probability is a constant over the product of its counts' factorials.
-    rarity = gammaln(np.arange(table.sum() + 1) + 1.0)
+    rarity = scipy.special.gammaln(np.arange(table.sum() + 1) + 1.0)
     rng = np.random.default_rng(_SEED)
     observed = rarity[table].sum()
     limit = observed - 1e-9 * max(1.0, observed)  # equally probable tables differ by rounding

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.ranks import run_ends
@@ -261,16 +262,16 @@ def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
     It is the larger of the p-value of the effect and that of the shifts next to 0 in the direction of the
     effect. So rows in which most scores are equal cost the page no more than they could ever show.
     """
-    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
     t, df = _pooled_test([one[0] for one in strata])
-    p = 2 * stdtr(df, -np.abs(t))
+    p = 2 * scipy.special.stdtr(df, -np.abs(t))
     if all(len(one) == 1 for one in strata):
         return np.asarray(p)
     for side, sign in ((1, 1.0), (-1, -1.0)):
         here = (t > 0) == (sign > 0)
         beside, freedom = _pooled_test([one[side if len(one) > 1 else 0] for one in strata])
-        p = np.where(here, np.maximum(p, np.minimum(2 * stdtr(freedom, -sign * beside), 1.0)), p)
+        p = np.where(
+            here, np.maximum(p, np.minimum(2 * scipy.special.stdtr(freedom, -sign * beside), 1.0)), p
+        )
     return np.asarray(p)
 
 
@@ -279,10 +280,8 @@ def pooled_p(strata: Sequence[Placements]) -> Floats:
 
     A stratum weighs n m / (n + m). Of one stratum this is the test of Brunner and Munzel.
     """
-    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
     t, df = _pooled_test(strata)
-    return np.asarray(2 * stdtr(df, -np.abs(t)))
+    return np.asarray(2 * scipy.special.stdtr(df, -np.abs(t)))
 
 
 def _pooled_test(strata: Sequence[Placements]) -> tuple[Floats, Floats]:

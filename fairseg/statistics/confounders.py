@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy  # its parts load when they are touched
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.cohort.reading import as_table
@@ -193,8 +194,6 @@ def _fit(
     notes: list[str],
 ) -> dict[str | int, tuple[float, ...]]:
     """Return group -> estimate, low, high and p of the gap, for those that can be estimated."""
-    from scipy.special import stdtr, stdtrit  # noqa: PLC0415  (slow to import)
-
     gaps: dict[str | int, tuple[float, ...]] = {}
     whole = np.column_stack([np.ones(values.size), dummies, *covariates.values()])
     if present and values.size <= (rank := _basis(whole).shape[1]):
@@ -214,8 +213,12 @@ def _fit(
         low = high = p = np.nan
         if error > _NO_SPREAD * max(float(np.abs(values).max()), np.finfo(float).tiny):
             df = values.size - design.shape[1]
-            half = float(stdtrit(df, (1 + level) / 2)) * error
-            low, high, p = -slope - half, -slope + half, float(2 * stdtr(df, -abs(slope) / error))
+            half = float(scipy.special.stdtrit(df, (1 + level) / 2)) * error
+            low, high, p = (
+                -slope - half,
+                -slope + half,
+                float(2 * scipy.special.stdtr(df, -abs(slope) / error)),
+            )
         else:
             notes.append(f"group {number}: without interval and p, nothing is left to vary")
         gaps[number] = (-slope, low, high, p)

@@ -444,23 +444,6 @@ class GainsJudgement:
         return {one.model: one for one in self.models}[model]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing.
-
-    `stratified` says whether rows within strata were asked for.
-    """
-
-    rows: dict[GroupPair, tuple[GainRow, ...]]
-    sizes: dict[GroupPair, tuple[int, int]]
-    changes: tuple[GroupChange, ...]
-    harm: tuple[HarmRow, ...]
-    failing: tuple[Failing, ...]
-    unjudged: tuple[Unjudged, ...]
-    unknown: tuple[GroupChange, ...]
-    stratified: bool = False
-
-
 def sign(value: float) -> int:
     """Return 1 or -1, or 0 for NaN and for what is no more than a rounding error of a score."""
     return int(value > 1e-9) - int(value < -1e-9)

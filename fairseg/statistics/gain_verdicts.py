@@ -6,20 +6,22 @@ model, in any structure or endpoint, comes before what speaks for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
 from fairseg.statistics.gain_findings import (
-    Evidence,
+    Failing,
     GainRow,
     GroupChange,
     GroupPair,
     ModelGains,
     PairGains,
+    Unjudged,
     sign,
 )
 from fairseg.statistics.gain_pairs import beside_each_other, within
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
+from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.reasons import lost_cases
 from fairseg.statistics.two_samples import fisher_exact
@@ -33,6 +35,23 @@ _UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA, GainReaso
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
 _MUCH = 2  # margins, by which the lowest scores must have fallen
 _FEW = 2  # subjects more harmed than helped, in a group too small to be judged
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing.
+
+    `stratified` says whether rows within strata were asked for.
+    """
+
+    rows: dict[GroupPair, tuple[GainRow, ...]]
+    sizes: dict[GroupPair, tuple[int, int]]
+    changes: tuple[GroupChange, ...]
+    harm: tuple[HarmRow, ...]
+    failing: tuple[Failing, ...]
+    unjudged: tuple[Unjudged, ...]
+    unknown: tuple[GroupChange, ...]
+    stratified: bool = False
 
 
 def row_verdict(row: GainRow) -> Verdict:

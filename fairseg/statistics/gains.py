@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
-from fairseg.statistics.gain_findings import Evidence, GainsJudgement
+from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.gain_rows import gain_row
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, GainTests, gain_tests
-from fairseg.statistics.gain_verdicts import model_verdicts
+from fairseg.statistics.gain_verdicts import Evidence, model_verdicts
 from fairseg.statistics.group_changes import failing, group_changes, unjudged, unknown_changes
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import GroupFacts
@@ -51,10 +52,8 @@ def failing_p(scores: Floats, options: JudgeOptions) -> float:
 
     Each subject is then below the larger of both thresholds with a chance of a half at most.
     """
-    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
-
     low = int((scores < max(options.failing_median, options.failure_threshold)).sum())
-    return float(bdtrc(low - 1, scores.size, 0.5)) if low else 1.0
+    return float(scipy.special.bdtrc(low - 1, scores.size, 0.5)) if low else 1.0
 
 
 def hold_together(p: Sequence[float], weights: Sequence[float], alpha: float) -> list[bool]:

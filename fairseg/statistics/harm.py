@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
@@ -188,8 +189,6 @@ def _within(
     permutations: int,
     rng: np.random.Generator,
 ) -> list[HarmRow]:
-    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
-
     tests = [
         (cell, event, marks) for cell in cells for event, marks in zip(EVENTS, (newly, lost), strict=True)
     ]
@@ -202,7 +201,7 @@ def _within(
     worse = np.rint((_exchanges(len(table), permutations, rng) @ table + discordant) / 2).astype(np.int64)
     p = np.ones(worse.shape)
     for column in np.flatnonzero(discordant):
-        tails = bdtrc(np.arange(-1.0, discordant[column]), discordant[column], 0.5)
+        tails = scipy.special.bdtrc(np.arange(-1.0, discordant[column]), discordant[column], 0.5)
         p[:, column] = tails[worse[:, column]]
     adjusted = _adjusted(p, np.array([cell.weight for cell, *_ in tests]))
     return [
@@ -265,9 +264,7 @@ def _between(
 
 def _mcnemar(worse: int, better: int) -> float:
     """Return the one-sided p-value of more worse than better; 0 where nobody is better: it can say little."""
-    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
-
-    return float(bdtrc(worse - 1, worse + better, 0.5)) if better else 0.0
+    return float(scipy.special.bdtrc(worse - 1, worse + better, 0.5)) if better else 0.0
 
 
 def _as_peers_do(worse: int, cell: _HarmCell, cells: Sequence[_HarmCell], falls: Marks) -> float:
@@ -277,8 +274,6 @@ def _as_peers_do(worse: int, cell: _HarmCell, cells: Sequence[_HarmCell], falls:
     is that of the rarer way in each, since a model that rescues one, or harms it, changes it one way.
     Corrected for which of them stands out.
     """
-    from scipy.special import bdtrc  # noqa: PLC0415  (slow to import)
-
     groups = [one for one in cells if (one.names[0], one.column) == (cell.names[0], cell.column)]
     largest = max(groups, key=lambda one: one.here.sum())
     peers = [one.here for one in groups if one is not cell and one is not largest]
@@ -286,7 +281,7 @@ def _as_peers_do(worse: int, cell: _HarmCell, cells: Sequence[_HarmCell], falls:
         return 0.0
     marks = [falls[peer, cell.column] for peer in peers]
     rate = sum(min((one > 0).sum(), (one < 0).sum()) for one in marks) / sum(len(one) for one in marks)
-    return float(min(1.0, (1 + len(peers)) * bdtrc(worse - 1, cell.here.sum(), rate)))
+    return float(min(1.0, (1 + len(peers)) * scipy.special.bdtrc(worse - 1, cell.here.sum(), rate)))
 
 
 def _deals(number: int, size: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.limits import Interval
@@ -29,28 +30,24 @@ class _Difference(NamedTuple):
 
 def welch_p(first: Floats, second: Floats) -> float:
     """Return the two-sided p-value of Welch's t-test, of at least 2 values each, some of them unequal."""
-    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
     parts = first, second
     difference = _Difference.of(
         [part.mean() for part in parts],
         [part.std(ddof=1) ** 2 for part in parts],
         [part.size for part in parts],
     )
-    return float(2 * stdtr(difference.df, -abs(difference.estimate) / difference.se))
+    return float(2 * scipy.special.stdtr(difference.df, -abs(difference.estimate) / difference.se))
 
 
 def welch_anova_p(samples: Sequence[Floats]) -> float:
     """Return the p-value of Welch's (1951) ANOVA, of at least 2 values each, of which some are unequal."""
-    from scipy.special import fdtrc  # noqa: PLC0415  (slow to import)
-
     means, variances = (np.array([part.mean() for part in samples]), [part.var(ddof=1) for part in samples])
     sizes, number = np.array([part.size for part in samples]), len(samples)
     weights = sizes / np.array(variances)
     shares = weights / weights.sum()
     statistic = weights @ (means - shares @ means) ** 2 / (number - 1)
     loss = float(((1 - shares) ** 2 / (sizes - 1)).sum()) / (number**2 - 1)
-    return float(fdtrc(number - 1, 1 / (3 * loss), statistic / (1 + 2 * (number - 2) * loss)))
+    return float(scipy.special.fdtrc(number - 1, 1 / (3 * loss), statistic / (1 + 2 * (number - 2) * loss)))
 
 
 def welch_limits(
@@ -70,8 +67,6 @@ def welch_limits(
     >>> [round(value, 3) for value in welch_limits([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])]
     [0.033, -0.005, 0.07]
     """
-    from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
     check_level(level)
     parts = ordered_values("first", first), ordered_values("second", second)
     cuts = [int(trimmed * part.size) for part in parts]
@@ -84,7 +79,7 @@ def welch_limits(
     estimate, se, df = _Difference.of(
         [trim.mean() for trim in trims], variances, [trim.size for trim in trims]
     )
-    half = -float(stdtrit(df, (1 - level) / 2)) * se
+    half = -float(scipy.special.stdtrit(df, (1 - level) / 2)) * se
     # Means of equal values differ in the last bits, which must show nothing.
     return Interval(
         *(round(value, DECIMALS + 2) + 0.0 for value in (estimate, estimate - half, estimate + half))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
@@ -105,15 +106,13 @@ def difference_level(
     >>> [bool(one.low <= 0 <= one.high) for one in limits]
     [True, False]
     """
-    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
-
     low, high = 0.0, 8.0  # the quantile at which a limit is zero
     for _ in range(30):
         middle = (low + high) / 2
-        level = float(1 - 2 * ndtr(-middle))
+        level = float(1 - 2 * scipy.special.ndtr(-middle))
         limits = difference_of(*(pooled_share_limits(strata, weights, level) for strata in (first, second)))
         low, high = (middle, high) if limits.low > 0 or limits.high < 0 else (low, middle)
-    return float(2 * ndtr(-low))
+    return float(2 * scipy.special.ndtr(-low))
 
 
 def _distance(one: float, other: float, correlation: float) -> float:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import (
@@ -269,8 +270,6 @@ class _Test:
 
     def _of_changes(self, dealt: Dealt) -> Floats:
         """Return the p-value of mean changes with the variance of both groups together, (deals,)."""
-        from scipy.special import ndtr  # noqa: PLC0415
-
         first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
         scored, marked, changed = np.array(self._places).T
         n, m = first[:, scored], second[:, scored]
@@ -281,13 +280,11 @@ class _Test:
             apart = np.where(known, weight * (first[:, marked] / n - second[:, marked] / m), 0.0).sum(1)
             variance = ((first + second)[:, changed] - total**2 / size) / (size - 1)
             spread = np.sqrt(np.where(known, weight * np.maximum(variance, 0.0), 0.0).sum(1))
-            return np.asarray(np.where(spread > 0, 2 * ndtr(-np.abs(apart) / spread), 1.0))
+            return np.asarray(np.where(spread > 0, 2 * scipy.special.ndtr(-np.abs(apart) / spread), 1.0))
 
 
 def _stratified(count: Floats, margins: Floats) -> Floats:
     """Return `stratified_fisher` of many deals, (deals,), with margins (deals, strata, 3)."""
-    from scipy.special import ndtr  # noqa: PLC0415
-
     whole = margins.round().astype(np.int64)
     tables, back = np.unique(whole.reshape(len(whole), -1), axis=0, return_inverse=True)
     if len(tables) > _MOST_TABLES:
@@ -296,7 +293,7 @@ def _stratified(count: Floats, margins: Floats) -> Floats:
         mean = (n * both / total).sum(1)
         variance = (n * m * both * (total - both) / (total**2 * (total - 1))).sum(1)
         z = np.maximum(np.abs(count - mean) - 0.5, 0.0) / np.sqrt(np.maximum(variance, 1e-12))
-        return np.asarray(2 * ndtr(-z))
+        return np.asarray(2 * scipy.special.ndtr(-z))
     p_values = np.empty(len(count))
     for number, table in enumerate(tables):
         here = back.ravel() == number

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.io.arguments import fits
 from fairseg.metrics.fairness import Floats
@@ -245,15 +246,13 @@ def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
     >>> round(float(np.median(pool)), 4), round(float(np.subtract(*np.quantile(pool, [0.75, 0.25]))), 3)
     (0.9, 0.05)
     """
-    from scipy.special import betaincinv  # noqa: PLC0415  (slow to import)
-
     if not 0 < median < 1 or not iqr > 0:
         raise ValueError(f"median must lie between 0 and 1 and iqr above 0, got {median} and {iqr}")
 
     def shape(total: float) -> tuple[float, float]:
         """Return both parameters of the beta distribution of this sum whose median it is."""
         part = brent(
-            lambda share: float(betaincinv(total * share, total * (1 - share), 0.5)) - median,
+            lambda share: float(scipy.special.betaincinv(total * share, total * (1 - share), 0.5)) - median,
             1e-9,
             1 - 1e-9,
             _TOLERANCE,
@@ -261,14 +260,14 @@ def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
         return total * part, total * (1 - part)
 
     def excess(log_total: float) -> float:
-        low, high = betaincinv(*shape(np.exp(log_total)), (0.25, 0.75))
+        low, high = scipy.special.betaincinv(*shape(np.exp(log_total)), (0.25, 0.75))
         return float(high - low - iqr)
 
     least, most = np.log(2.0), np.log(1e7)
     if excess(least) < 0 or excess(most) > 0:
         raise ValueError(f"no scores between 0 and 1 have median {median} and interquartile range {iqr}")
     a, b = shape(float(np.exp(brent(excess, least, most, _TOLERANCE))))
-    return np.asarray(betaincinv(a, b, (np.arange(number) + 0.5) / number))
+    return np.asarray(scipy.special.betaincinv(a, b, (np.arange(number) + 0.5) / number))
 
 
 # ------------------------------------------------------------------------------------------ failures
@@ -290,8 +289,6 @@ def failure_power(
     >>> round(failure_power(0.0, 0.2, 54, 30), 3)  # shown from 3 of 30 against none of 54
     0.956
     """
-    from scipy.stats import binom  # noqa: PLC0415
-
     for name, share in (("share_first", share_first), ("share_second", share_second)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must lie between 0 and 1, got {share}")
@@ -300,14 +297,19 @@ def failure_power(
     if share_first > share_second:
         return failure_power(share_second, share_first, n_second, n_first, alpha=alpha)
     k_first, k_second = (
-        np.arange(int(binom.ppf(_OUTSIDE, n, share)), int(binom.isf(_OUTSIDE, n, share)) + 1)
+        np.arange(
+            int(scipy.stats.binom.ppf(_OUTSIDE, n, share)), int(scipy.stats.binom.isf(_OUTSIDE, n, share)) + 1
+        )
         for n, share in ((n_first, share_first), (n_second, share_second))
     )
     one, two = np.meshgrid(k_first, k_second, indexing="ij")
     counts = two.ravel().astype(np.float64)
     ones = np.ones_like(counts)
     p = fisher_many(counts, n_second * ones, n_first * ones, counts + one.ravel()).reshape(two.shape)
-    likely = np.outer(binom.pmf(k_first, n_first, share_first), binom.pmf(k_second, n_second, share_second))
+    likely = np.outer(
+        scipy.stats.binom.pmf(k_first, n_first, share_first),
+        scipy.stats.binom.pmf(k_second, n_second, share_second),
+    )
     return float(likely[(p <= alpha * (1 + 1e-9)) & (two * n_first > one * n_second)].sum())
 
 
@@ -418,12 +420,11 @@ def _probit_step(
     power_at: Callable[[float], float], power: float, start: float, *, spread: float, runs: int
 ) -> float:
     """Correct an argument by simulated powers at it and a little beyond, straight on the probit scale."""
-    from scipy.special import ndtri  # noqa: PLC0415
-
-    aim, argument = float(ndtri(power)), start
+    aim, argument = float(scipy.special.ndtri(power)), start
     for _ in range(runs):
         near, far = (
-            float(ndtri(np.clip(power_at(argument * by), 0.002, 0.998))) for by in (1.0, 1.0 + spread)
+            float(scipy.special.ndtri(np.clip(power_at(argument * by), 0.002, 0.998)))
+            for by in (1.0, 1.0 + spread)
         )
         slope = max((far - near) / spread, 0.5)
         argument *= 1 + float(np.clip((aim - near) / slope, -0.35, 0.6))

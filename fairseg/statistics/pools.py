@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.ranks import mid_ranks
@@ -100,19 +101,15 @@ class Pools:
         self, shift: float, n_first: float, n_second: float, direction: Direction, alpha: float
     ) -> float:
         """Return the power by the noncentral t distribution with the pools' effect and variances."""
-        from scipy.special import ndtr, stdtrit  # noqa: PLC0415  (slow to import)
-
         excess, terms = self.effect(shift, n_first, n_second, direction)
         n_better, n_worse = (n_first, n_second) if direction == "second worse" else (n_second, n_first)
         weight = terms[0] ** 2 / max(n_better - 1, 1) + terms[1] ** 2 / max(n_worse - 1, 1)
         df = max(1.0, sum(terms) ** 2 / weight) if weight > 0 else n_better + n_worse - 2.0
         se = np.sqrt(max(sum(terms), (0.5 / (n_better * n_worse)) ** 2))
-        effect, critical = excess / se, float(stdtrit(df, 1 - alpha / 2))
+        effect, critical = excess / se, float(scipy.special.stdtrit(df, 1 - alpha / 2))
         if df > 200 or effect > 30:  # there the normal distribution is as good, and nct may not converge
-            return float(ndtr(effect - critical))
-        from scipy.stats import nct  # noqa: PLC0415  (slow to import)
-
-        return float(nct.sf(critical, df, effect))
+            return float(scipy.special.ndtr(effect - critical))
+        return float(scipy.stats.nct.sf(critical, df, effect))
 
     def power(
         self, shift: float, n_first: int, n_second: int, direction: Direction, alpha: float, seed: int

@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.grouped import Floats
 from fairseg.statistics.limits import Interval
@@ -93,15 +94,17 @@ class ShiftTest(ABC):
         Returns:
             At least 1; infinite where the estimate is the margin.
         """
-        from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
         inside = abs(self.estimate) <= margin
         most = 1.0
         for side in (1.0, -1.0) if inside else (1.0 if self.estimate > 0 else -1.0,):
             effect, se, df = map(float, self.at(side * (margin + BESIDE)))
             # The effect of a shift beyond the estimate is below a half.
             distance = (0.5 - effect) * (side if inside else -side)
-            needed = float("inf") if distance <= 0 else float((stdtrit(df, alpha) * se / distance) ** 2)
+            needed = (
+                float("inf")
+                if distance <= 0
+                else float((scipy.special.stdtrit(df, alpha) * se / distance) ** 2)
+            )
             most = max(most, needed)
         return most
 
@@ -175,13 +178,11 @@ class ShiftTest(ABC):
 
         With few subjects the test can accept shifts beyond one that it rejects. The limits hold all of them.
         """
-        from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
         outward, tails = np.tile([-1, 1], len(alphas))[:, None], np.repeat(alphas, 2)[:, None] / 2
 
         def accepted(shift: Floats) -> npt.NDArray[np.bool_]:
             effect, se, df = self.at(shift)
-            return np.asarray(stdtr(df, outward * (effect - 0.5) / se) > tails)
+            return np.asarray(scipy.special.stdtr(df, outward * (effect - 0.5) / se) > tails)
 
         start = self.estimate - outward[:, 0] * BESIDE
         inside, outside = accepted(np.stack([start, ends], axis=1)).T
@@ -201,13 +202,11 @@ class ShiftTest(ABC):
 
     def _sought_limits(self, alphas: Sequence[float], ends: Sequence[float]) -> list[float]:
         """Return both limits of each level, sought from the estimate outward."""
-        from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
-
         at = cache(lambda shift: tuple(map(float, self.at(shift))))  # all limits start from the estimate
 
         def excess(shift: float, sign: float, alpha: float) -> float:
             effect, se, df = at(shift)
-            return float(sign * (effect - 0.5) / se - stdtrit(df, alpha / 2))
+            return float(sign * (effect - 0.5) / se - scipy.special.stdtrit(df, alpha / 2))
 
         return [
             self._root(partial(excess, sign=sign, alpha=alpha), self.estimate - sign * BESIDE, end)
@@ -241,7 +240,5 @@ class ShiftTest(ABC):
 
 def one_directional(moments: Moments, sign: int) -> float:
     """Return twice the tail beyond an effect on one side of a half, and 1 where it lies on the other."""
-    from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
     effect, se, df = moments
-    return min(1.0, float(2 * stdtr(df, -sign * (effect - 0.5) / se)))
+    return min(1.0, float(2 * scipy.special.stdtr(df, -sign * (effect - 0.5) / se)))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 
@@ -85,12 +86,10 @@ def _spreads(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
 
 def _quantiles(centres: Floats, variances: Floats, chance: Floats, share: float) -> Floats:
     """Return the quantile of a mixture of normals for each group, by halving, (G,)."""
-    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
-
     far = 10 * np.sqrt(variances.max(0))
     low, high = centres.min(0) - far, centres.max(0) + far
     for _ in range(60):
         middle = (low + high) / 2
-        below = chance @ ndtr((middle - centres) / np.sqrt(np.maximum(variances, 1e-300)))
+        below = chance @ scipy.special.ndtr((middle - centres) / np.sqrt(np.maximum(variances, 1e-300)))
         low, high = np.where(below < share, middle, low), np.where(below < share, high, middle)
     return np.asarray((low + high) / 2)

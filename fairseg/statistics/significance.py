@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load when they are touched
 
 from fairseg.cohort.vectors import Vector
 from fairseg.metrics.earlier_forms import accepts_num_groups
@@ -42,13 +43,11 @@ def kruskal_wallis(values: Vector, groups: Vector) -> float:
     pooled = np.concatenate(parts)
     if np.ptp(pooled) == 0:
         return 1.0
-    from scipy.special import chdtrc  # noqa: PLC0415  (slow to import)
-
     total = pooled.size
     of_groups = np.split(mid_ranks(pooled), np.cumsum([part.size for part in parts])[:-1])
     squares = sum(float(ranks.sum()) ** 2 / ranks.size for ranks in of_groups)
     h = 12.0 / (total * (total + 1)) * squares - 3 * (total + 1)
-    return float(chdtrc(len(parts) - 1, h / (1 - tie_sum(pooled) / (total**3 - total))))
+    return float(scipy.special.chdtrc(len(parts) - 1, h / (1 - tie_sum(pooled) / (total**3 - total))))
 
 
 @accepts_num_groups()
@@ -112,8 +111,6 @@ def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
 
 def _large_signed_rank_p(change: Floats) -> float:
     """Return the p-value by the distribution of untied ranks, or by the normal one where some are tied."""
-    from scipy.special import ndtr  # noqa: PLC0415  (slow to import)
-
     sizes, n = np.abs(change), change.size
     ranks, ties = mid_ranks(sizes), tie_sum(sizes)
     total = n * (n + 1) / 2
@@ -122,7 +119,7 @@ def _large_signed_rank_p(change: Floats) -> float:
     if n <= _MOST_EXACT and not ties:
         return min(1.0, 2 * float(signed_rank_cdf(n)[round(smaller)]))
     spread = ((n * (n + 1) * (2 * n + 1) - ties / 2) / 24) ** 0.5
-    return float(2 * ndtr((smaller - total / 2) / spread))
+    return float(2 * scipy.special.ndtr((smaller - total / 2) / spread))
 
 
 def _signed_rank_p(change: Floats) -> float:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.limits import Interval
@@ -74,8 +75,6 @@ def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     >>> [round(value, 4) for value in signed_rank_limits([0.01, 0.02, 0.03, 0.05, 0.06, 0.08])]
     [0.04, 0.01, 0.08]
     """
-    from scipy.special import ndtri  # noqa: PLC0415
-
     check_level(level)
     x = known_values(values)
     n, means = x.size, x.size * (x.size + 1) // 2
@@ -86,7 +85,7 @@ def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
         rank = int(np.searchsorted(signed_rank_cdf(n), tail * (1 + 1e-12), "right")) - 1
     else:
         spread = np.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
-        rank = int(np.floor(means / 2 + float(ndtri(tail)) * spread - 0.5))
+        rank = int(np.floor(means / 2 + float(scipy.special.ndtri(tail)) * spread - 0.5))
     middle = (_mean_of_rank(x, (means - 1) // 2) + _mean_of_rank(x, means // 2)) / 2
     if rank < 0:
         return Interval(middle, np.nan, np.nan)
@@ -124,9 +123,7 @@ def limits_of_median(x: Floats, level: float = 0.95) -> Interval:
 @lru_cache(maxsize=4096)
 def _limit_rank(size: int, level: float) -> int:
     """Return the rank (from 0) of a median's lower limit among so many values; -1 where there is none."""
-    from scipy.special import bdtr  # noqa: PLC0415  (slow to import)
-
-    below = bdtr(np.arange(size // 2 + 1), size, 0.5)
+    below = scipy.special.bdtr(np.arange(size // 2 + 1), size, 0.5)
     return int(np.searchsorted(below, (1.0 - level) / 2 * (1 + 1e-12), "right")) - 1
 
 
@@ -137,11 +134,9 @@ def wilson(count: float, total: float, level: float = 0.95) -> Interval:
     >>> [round(value, 3) for value in wilson(0, 30)]
     [0.0, 0.0, 0.114]
     """
-    from scipy.special import ndtri  # noqa: PLC0415
-
     check_level(level)
     _check_counts(count, total)
-    share, low, high = _wilson(np.array([count]), total, float(ndtri(0.5 + level / 2)))
+    share, low, high = _wilson(np.array([count]), total, float(scipy.special.ndtri(0.5 + level / 2)))
     return Interval(float(share[0]), float(low[0]), float(high[0]))
 
 
@@ -154,13 +149,11 @@ def newcombe(
     >>> [round(value, 3) for value in newcombe(6, 10, 0, 30)]
     [0.6, 0.291, 0.832]
     """
-    from scipy.special import ndtri  # noqa: PLC0415
-
     check_level(level)
     _check_counts(count_first, total_first)
     _check_counts(count_second, total_second)
     counts = np.array([count_first]), np.array([count_second])
-    limits = newcombe_at(*counts, total_first, total_second, float(ndtri(0.5 + level / 2)))
+    limits = newcombe_at(*counts, total_first, total_second, float(scipy.special.ndtri(0.5 + level / 2)))
     return Interval(*(float(value[0]) for value in limits))
 
 
@@ -200,15 +193,13 @@ def newcombe_level(
     first: npt.NDArray[Any], second: npt.NDArray[Any], total_first: float, total_second: float
 ) -> Floats:
     """Return the two-sided level at which Newcombe's limits reach zero, of many counts, (K,)."""
-    from scipy.special import ndtr  # noqa: PLC0415
-
     low, high = np.zeros(len(first)), np.full(len(first), 40.0)
     for _ in range(50):  # the quantile at which a limit is zero
         middle = (low + high) / 2
         _, below, above = newcombe_at(first, second, total_first, total_second, middle)
         outside = (below > 0) | (above < 0)
         low, high = np.where(outside, middle, low), np.where(outside, high, middle)
-    return np.asarray(2 * ndtr(-low))
+    return np.asarray(2 * scipy.special.ndtr(-low))
 
 
 @lru_cache(maxsize=4096)
@@ -224,10 +215,8 @@ def times_to_settle_shares(
     Returns:
         At least 1; infinite where the difference is the margin.
     """
-    from scipy.special import ndtri  # noqa: PLC0415
-
     counts = np.array([first, second, total_first, total_second], dtype=np.float64)
-    z = float(ndtri(1 - alpha))
+    z = float(scipy.special.ndtri(1 - alpha))
     excess = abs(first / total_first - second / total_second) - margin
 
     def settled(step: Integers) -> npt.NDArray[np.bool_]:
@@ -248,10 +237,10 @@ def times_to_settle_shares(
 
 def log_ways(total: npt.ArrayLike, chosen: npt.ArrayLike) -> Floats:
     """Return the logarithm of the number of ways to choose some of a total."""
-    from scipy.special import gammaln  # noqa: PLC0415
-
     n, k = np.asarray(total), np.asarray(chosen)
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+    return np.asarray(
+        scipy.special.gammaln(n + 1) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(n - k + 1)
+    )
 
 
 def hypergeometric(total_first: int, total_second: int, marked: int) -> tuple[int, Floats]:
@@ -380,15 +369,13 @@ def pooled_moments(first: Spread, second: Spread) -> Moments:
 
 def tested(x: Floats, y: Floats) -> BrunnerMunzel:
     """Return `brunner_munzel` of values in rising order."""
-    from scipy.special import stdtr  # noqa: PLC0415
-
     first, second = Spread.of(shares_below(x, y)), Spread.of(shares_below(y, x))
     if x[0] == x[-1] and y[0] < y[-1] and x[0] in y:
         first = first._replace(squares=_squares_of_both(x, y))
     if y[0] == y[-1] and x[0] < x[-1] and y[0] in x:
         second = second._replace(squares=_squares_of_both(y, x))
     effect, se, df = map(float, pooled_moments(first, second))
-    return BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
+    return BrunnerMunzel(effect, se, df, float(2 * scipy.special.stdtr(df, -abs(effect - 0.5) / se)))
 
 
 def _squares_of_both(own: Floats, other: Floats) -> float:

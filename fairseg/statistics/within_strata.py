@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import allocation_factor
@@ -41,8 +42,6 @@ class StratifiedShift(ShiftTest):
 
     def __init__(self, strata: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> None:
         """Compare both groups' values, at least 2 each, in every stratum."""
-        from scipy.special import stdtr  # noqa: PLC0415  (slow to import)
-
         self._shifts = [LocationShift(first, second) for first, second in strata]
         sizes = [tuple(np.isfinite(np.asarray(part, dtype=float)).sum() for part in pair) for pair in strata]
         n, m = np.array(sizes, dtype=np.float64).T
@@ -56,7 +55,7 @@ class StratifiedShift(ShiftTest):
         ends = np.array([shift.ends for shift in self._shifts])
         self.ends = float(ends[:, 0].min()), float(ends[:, 1].max())
         effect, se, df = map(float, self._pooled([shift.test[:3] for shift in self._shifts]))
-        self.test = BrunnerMunzel(effect, se, df, float(2 * stdtr(df, -abs(effect - 0.5) / se)))
+        self.test = BrunnerMunzel(effect, se, df, float(2 * scipy.special.stdtr(df, -abs(effect - 0.5) / se)))
         sign = 1 if effect > 0.5 else -1
         beside = self._pooled([shift.beside_zero(sign) for shift in self._shifts])
         self.p = max(self.test.p, one_directional(beside, sign))
@@ -109,9 +108,7 @@ class StratifiedShares:
 
     def limits(self, level: float = 0.95) -> Interval:
         """Return the difference with Newcombe's limits for samples of the strata's effective size."""
-        from scipy.special import ndtri  # noqa: PLC0415  (slow to import)
-
-        limits = newcombe_at(*self._table, float(ndtri(0.5 + level / 2)))
+        limits = newcombe_at(*self._table, float(scipy.special.ndtri(0.5 + level / 2)))
         return Interval(self.estimate, float(limits[1][0]), float(limits[2][0]))
 
     def limits_at(self, levels: Sequence[float]) -> list[Interval]:
