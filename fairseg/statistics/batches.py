@@ -17,7 +17,7 @@ from fairseg.statistics.location_shift import rounding_step
 from fairseg.statistics.two_samples import EQUAL, log_ways
 
 Integers = npt.NDArray[np.int64]
-Who = int | None  # a group, or all others of known group but this pair's second
+Side = int | None  # a group, or all others of known group but this pair's second
 
 _MANY_SUBJECTS, _LARGE_GROUP = 1000, 50  # from where Welch's test of the ranks stands for Brunner-Munzel
 _MANY_GROUPS = 8  # from where groups are sorted rather than sought one by one
@@ -100,59 +100,59 @@ class Dealt:
         known = label[0][label[0] >= 0]
         self._counts = np.bincount(known)
         self._unknown = label.shape[1] - known.size
-        self._members: dict[tuple[Who, int], npt.NDArray[np.int32]] = {}
-        self._sums: dict[tuple[Who, int], Floats] = {}
-        self._before: dict[tuple[SortedScores, Who, int], npt.NDArray[np.int32]] = {}
+        self._members: dict[tuple[Side, int], npt.NDArray[np.int32]] = {}
+        self._sums: dict[tuple[Side, int], Floats] = {}
+        self._before: dict[tuple[SortedScores, Side, int], npt.NDArray[np.int32]] = {}
 
-    def belongs(self, label: npt.NDArray[np.int16], who: Who, second: int) -> npt.NDArray[np.bool_]:
+    def belongs(self, label: npt.NDArray[np.int16], side: Side, second: int) -> npt.NDArray[np.bool_]:
         """Return where these labels are of a group or, for None, of any other known group than `second`."""
-        return np.asarray((label >= 0) & (label != second) if who is None else label == who)
+        return np.asarray((label >= 0) & (label != second) if side is None else label == side)
 
-    def size(self, who: Who, second: int) -> int:
+    def size(self, side: Side, second: int) -> int:
         """Return the number of subjects, which all deals share."""
-        return int(self._counts.sum() - self._counts[second] if who is None else self._counts[who])
+        return int(self._counts.sum() - self._counts[second] if side is None else self._counts[side])
 
-    def large(self, first: Who, second: int) -> bool:
+    def large(self, first: Side, second: int) -> bool:
         """Return whether both groups are large enough for ranks among all to stand for placements."""
-        return min(self.size(who, second) for who in (first, second)) >= _LARGE_GROUP
+        return min(self.size(side, second) for side in (first, second)) >= _LARGE_GROUP
 
-    def complementary(self, first: Who, second: int) -> bool:
+    def complementary(self, first: Side, second: int) -> bool:
         """Return whether every subject is in one of the two groups."""
         return bool(self.size(first, second) + self.size(second, second) == self.label.shape[1])
 
-    def members(self, who: Who, second: int) -> npt.NDArray[np.int32]:
+    def members(self, side: Side, second: int) -> npt.NDArray[np.int32]:
         """Return the subjects of a group in each deal, (deals, n)."""
-        if who is not None and self._counts.size > _MANY_GROUPS:
-            start = self._unknown + int(self._counts[:who].sum())
-            return self._sorted[:, start : start + self._counts[who]]
-        if (key := self._key(who, second)) not in self._members:
-            chosen = np.flatnonzero(self.belongs(self.label, who, second)) % self.label.shape[1]
+        if side is not None and self._counts.size > _MANY_GROUPS:
+            start = self._unknown + int(self._counts[:side].sum())
+            return self._sorted[:, start : start + self._counts[side]]
+        if (key := self._key(side, second)) not in self._members:
+            chosen = np.flatnonzero(self.belongs(self.label, side, second)) % self.label.shape[1]
             self._members[key] = chosen.reshape(len(self.label), -1).astype(np.int32)
         return self._members[key]
 
-    def _key(self, who: Who, second: int) -> tuple[Who, int]:
-        return who, second if who is None else -1
+    def _key(self, side: Side, second: int) -> tuple[Side, int]:
+        return side, second if side is None else -1
 
     @cached_property
     def _sorted(self) -> npt.NDArray[np.int32]:
         return np.argsort(self.label, axis=1, kind="stable").astype(np.int32)
 
-    def sums(self, who: Who, second: int) -> Floats:
+    def sums(self, side: Side, second: int) -> Floats:
         """Return the sums of all columns over the subjects of a group, (deals, columns)."""
-        if (key := self._key(who, second)) not in self._sums:
-            self._sums[key] = self._summed(who, second)
+        if (key := self._key(side, second)) not in self._sums:
+            self._sums[key] = self._summed(side, second)
         return self._sums[key]
 
-    def _summed(self, who: Who, second: int) -> Floats:
-        if who is None:
+    def _summed(self, side: Side, second: int) -> Floats:
+        if side is None:
             return self._of_known - self.sums(second, second)
         if self._counts.size > _MANY_GROUPS:
-            return np.asarray(self._matrix[self.members(who, second)].sum(1), dtype=np.float64)
-        if not self._unknown and self._counts.size > 1 and who == self._counts.argmax():
+            return np.asarray(self._matrix[self.members(side, second)].sum(1), dtype=np.float64)
+        if not self._unknown and self._counts.size > 1 and side == self._counts.argmax():
             # What all the others leave of the sums that every deal has.
-            others = [self.sums(group, group) for group in range(self._counts.size) if group != who]
+            others = [self.sums(group, group) for group in range(self._counts.size) if group != side]
             return np.asarray(self._of_known - np.sum(others, axis=0))
-        return np.asarray((self.label == who).astype(np.float32) @ self._matrix, dtype=np.float64)
+        return np.asarray((self.label == side).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     @cached_property
     def _of_known(self) -> Floats:
@@ -161,14 +161,14 @@ class Dealt:
             return np.asarray(self._matrix.sum(axis=0, dtype=np.float64))
         return np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
 
-    def before(self, cell: SortedScores, who: Who, second: int) -> npt.NDArray[np.int32]:
+    def before(self, cell: SortedScores, side: Side, second: int) -> npt.NDArray[np.int32]:
         """Return how many of a group have a lower place than 0, 1, ... in a cell, (deals, V + 1)."""
-        key = cell, *self._key(who, second)
+        key = cell, *self._key(side, second)
         if key not in self._before:
             if len(self._before) > _MANY_GROUPS:
                 self._before.clear()
             count = np.zeros((len(self.label), cell.size + 1), dtype=np.int32)
-            np.cumsum(self.belongs(self.label[:, cell.order], who, second), axis=1, out=count[:, 1:])
+            np.cumsum(self.belongs(self.label[:, cell.order], side, second), axis=1, out=count[:, 1:])
             self._before[key] = count
         return self._before[key]
 
@@ -183,7 +183,7 @@ class Placements(NamedTuple):
     n_second: Floats
 
 
-def placements(dealt: Dealt, cell: SortedScores, first: Who, second: int) -> list[Placements]:
+def placements(dealt: Dealt, cell: SortedScores, first: Side, second: int) -> list[Placements]:
     """Return the effect of the first group over the second, exactly, from the smaller group's places.
 
     Where equal scores do not come from rounding, two more effects follow: with equal scores counted for the
@@ -268,9 +268,9 @@ def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
         return np.asarray(p)
     for side, sign in ((1, 1.0), (-1, -1.0)):
         here = (t > 0) == (sign > 0)
-        beside, freedom = _pooled_test([one[side if len(one) > 1 else 0] for one in strata])
+        t_beside, freedom = _pooled_test([one[side if len(one) > 1 else 0] for one in strata])
         p = np.where(
-            here, np.maximum(p, np.minimum(2 * scipy.special.stdtr(freedom, -sign * beside), 1.0)), p
+            here, np.maximum(p, np.minimum(2 * scipy.special.stdtr(freedom, -sign * t_beside), 1.0)), p
         )
     return np.asarray(p)
 
@@ -291,17 +291,17 @@ def _pooled_test(strata: Sequence[Placements]) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = np.where(known, n * m / (n + m), 0.0)
         one, two = first / n, second / m
-        own = one + two
-        df = np.where(own > 0, own**2 / (one**2 / (n - 1) + two**2 / (m - 1)), n + m - 2.0)
-        variance = np.where(known, weight**2 * np.maximum(own, (0.5 / (n * m)) ** 2), 0.0)
+        spread = one + two
+        df = np.where(spread > 0, spread**2 / (one**2 / (n - 1) + two**2 / (m - 1)), n + m - 2.0)
+        variance = np.where(known, weight**2 * np.maximum(spread, (0.5 / (n * m)) ** 2), 0.0)
         freedom = np.where(known, variance**2 / np.maximum(df, 1.0), 0.0).sum(0)
         shift = np.where(known, weight * (effect - 0.5), 0.0).sum(0)
-        apart = effect - 0.5 - shift / weight.sum(0)
-        chance = np.where(known, weight * allocation_factor(n, m) * apart**2, 0.0)
+        deviation = effect - 0.5 - shift / weight.sum(0)
+        chance = np.where(known, weight * allocation_factor(n, m) * deviation**2, 0.0)
         total = (variance + chance).sum(0)
-        some = known.any(0)
-        t = np.where(some, shift / np.sqrt(total), 0.0)
-        df = np.where(some, total**2 / freedom, 1.0)
+        comparable = known.any(0)
+        t = np.where(comparable, shift / np.sqrt(total), 0.0)
+        df = np.where(comparable, total**2 / freedom, 1.0)
     return t, np.maximum(df, 1.0)
 
 

@@ -27,26 +27,30 @@ def gain_row(
     cohort: Cohort,
     model: int,
     tests: GainTests,
-    place: int,
+    pair_index: int,
     structure: int,
     endpoint: int,
     strata: Sequence[Integers],
     *,
     adjusted: bool,
 ) -> GainRow:
-    """Return the row of a pair, given by its place, with limits of the levels at which all rows hold.
+    """Return the row of a pair, given by its index, with limits of the levels at which all rows hold.
 
     Args:
         cohort: subjects and groups.
         model: which of the models.
         tests: of this model.
-        place: of the pair.
+        pair_index: of the pair, in `cohort.pairs`.
         structure: which of the structures.
         endpoint: which of the endpoints.
         strata: the subjects (indices) of each stratum.
         adjusted: whether these hold something fixed.
     """
-    pair, options, at = cohort.pairs[place], cohort.options, (place, structure, endpoint, int(adjusted))
+    pair, options, at = (
+        cohort.pairs[pair_index],
+        cohort.options,
+        (pair_index, structure, endpoint, int(adjusted)),
+    )
     before, after = cohort.before[model, :, structure], cohort.after[model, :, structure]
     both: _Scores | _ShareChange
     if endpoint == 0:
@@ -71,7 +75,7 @@ def gain_row(
     local = float(tests.gain.local[at])
     # The sum of both gaps, too, is judged by the corrected test, which is made for the typical case.
     sum_local = (
-        float(tests.mean.local[place, structure, 0, int(adjusted)])
+        float(tests.mean.local[pair_index, structure, 0, int(adjusted)])
         if endpoint == 0
         else 1 - max(gap_before.level, gap_after.level)
     )

@@ -284,7 +284,7 @@ def _rows(
     """Yield the rows of `_corrected`, with the number of the model and the place among the corrected."""
     for number, (model, endpoints) in enumerate(zip(models, values, strict=True)):
         columns = [[np.ascontiguousarray(column) for column in one.T] for one in endpoints]
-        for place, pair in enumerate(cohort.pairs):
+        for pair_index, pair in enumerate(cohort.pairs):
             for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist():
                 strata = cohort.strata(model, pair, structure, adjusted=adjusted)
                 if strata is None:
@@ -294,7 +294,7 @@ def _rows(
                     shares = marks and endpoint > 0
                     changes = not marks and endpoint > 0
                     row = Row(*pair, column[structure], shares, weight, strata, changes)
-                    yield number, (place, structure, endpoint, int(adjusted)), row
+                    yield number, (pair_index, structure, endpoint, int(adjusted)), row
 
 
 def _all_marks(cohort: Cohort, model: int) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -86,11 +86,11 @@ def judge_gains(
 def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
     known = ~np.isnan(cohort.before[model, :, 0])
     rows, sizes = {}, {}
-    for place, pair in enumerate(cohort.pairs):
+    for pair_index, pair in enumerate(cohort.pairs):
         first, second = cohort.members(pair)
         sizes[pair] = int((first & known).sum()), int((second & known).sum())
         rows[pair] = tuple(
-            gain_row(cohort, model, tests, place, structure, endpoint, within, adjusted=adjusted)
+            gain_row(cohort, model, tests, pair_index, structure, endpoint, within, adjusted=adjusted)
             for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist()
             for endpoint in range(len(ENDPOINTS))
             for adjusted in ((False, True) if cohort.blocks else (False,))

@@ -182,12 +182,12 @@ def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
         ]
         shown: dict[int, bool] = {}
         for everyone in (True, False):
-            places = [place for place, (_, _, group, _) in enumerate(parts) if (group is None) == everyone]
-            p = [failing_p(parts[place][-1], options) for place in places]
-            weights = [1 if parts[place][0] else OVERALL_WEIGHT for place in places]
-            shown |= zip(places, hold_together(p, weights, options.alpha), strict=True)
-        for place, (structure, attribute, group, values) in enumerate(parts):
-            if not shown[place]:
+            indices = [index for index, (_, _, group, _) in enumerate(parts) if (group is None) == everyone]
+            p = [failing_p(parts[index][-1], options) for index in indices]
+            weights = [1 if parts[index][0] else OVERALL_WEIGHT for index in indices]
+            shown |= zip(indices, hold_together(p, weights, options.alpha), strict=True)
+        for index, (structure, attribute, group, values) in enumerate(parts):
+            if not shown[index]:
                 continue
             failures = int((values < options.failure_threshold).sum())
             if fails_by_limits(median_limits(values), wilson(failures, values.size), options):

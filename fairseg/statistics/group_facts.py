@@ -121,13 +121,13 @@ class StructureScores:
         }
 
     def facts(
-        self, attribute: str, group: str, who: npt.NDArray[np.bool_], options: JudgeOptions
+        self, attribute: str, group: str, in_group: npt.NDArray[np.bool_], options: JudgeOptions
     ) -> GroupFacts:
         """Return how the model serves these subjects, boolean (N,), in this structure.
 
         Whether it fails for them is for `with_failing` to say, which knows of all others.
         """
-        scores = self.scores[who]
+        scores = self.scores[in_group]
         known = scores[~np.isnan(scores)]
         ordered, n = known_values(known), known.size
         about, judged = (attribute, self.name, group, n, scores.size - n), n >= options.min_size
@@ -135,7 +135,7 @@ class StructureScores:
             return GroupFacts(*about, judged=judged)
         fails = int((known < options.failure_threshold).sum())
         median, rate = limits_of_median(ordered), wilson(fails, n)
-        hard = wilson(int(np.nansum(self.hardest[who])), n)
+        hard = wilson(int(np.nansum(self.hardest[in_group])), n)
         one_sided = 1 - 2 * options.alpha
         at_least, at_most = limits_of_median(ordered, one_sided).low, wilson(fails, n, one_sided).high
         return GroupFacts(

@@ -60,16 +60,16 @@ def judge_measures(
     options = options or JudgeOptions()
     lines = [
         line
-        for place, grouping in enumerate(groupings)
+        for grouping_index, grouping in enumerate(groupings)
         for measure in measures
-        for line in _lines(place, grouping, measure, options)
+        for line in _lines(grouping_index, grouping, measure, options)
     ]
     level = page_level(lines, groupings, options)
     findings = [level.finding(line) for line in lines]
     return tuple(replace(row, verdict=Verdict.NO_GAP) if row.inside else row for row in findings)
 
 
-def _lines(place: int, grouping: Grouping, measure: Measure, options: JudgeOptions) -> list[Line]:
+def _lines(grouping_index: int, grouping: Grouping, measure: Measure, options: JudgeOptions) -> list[Line]:
     values = _check(measure, len(grouping.ids))
     everyone = (np.arange(values.size),)
     marks = measure.endpoint is Endpoint.HARDEST
@@ -84,7 +84,7 @@ def _lines(place: int, grouping: Grouping, measure: Measure, options: JudgeOptio
     ]
     lines = []
     for first, second in pairs_to_compare(grouping, judged):
-        row = Row(place, first, second, values, marks, 1.0, everyone)
+        row = Row(grouping_index, first, second, values, marks, 1.0, everyone)
         margin = np.nan if measure.margin is None else measure.margin
         finding = finding_of(row, grouping, measure.name, measure.endpoint, margin)
         enough = min(finding.n_first, finding.n_second) >= options.min_size

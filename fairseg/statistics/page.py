@@ -113,8 +113,8 @@ def judge_page(
         for grouping in groupings
     }
 
-    def of_all(attribute: str, who: Members) -> list[GroupFacts]:
-        group_facts = [one.facts(attribute, "", who, options) for one in measured]
+    def of_all(attribute: str, in_group: Members) -> list[GroupFacts]:
+        group_facts = [one.facts(attribute, "", in_group, options) for one in measured]
         return with_failing(group_facts, structures[0], options)
 
     def of_known(grouping: Grouping) -> list[GroupFacts]:
@@ -126,8 +126,8 @@ def judge_page(
     known = [fact for grouping in groupings for fact in of_known(grouping)]
     drafts = [
         draft
-        for place, grouping in enumerate(groupings)
-        for draft in _draft(place, grouping, facts, measured, blocks, options)
+        for grouping_index, grouping in enumerate(groupings)
+        for draft in _draft(grouping_index, grouping, facts, measured, blocks, options)
     ]
     lines = [line for draft in drafts for line in draft.lines]
     rows_level = (
@@ -170,7 +170,7 @@ class _Draft:
 
 
 def _draft(
-    place: int,
+    grouping_index: int,
     grouping: Grouping,
     facts: _Facts,
     measured: Sequence[StructureScores],
@@ -196,7 +196,7 @@ def _draft(
             scored = [group & ~np.isnan(one.scores) for group in groups_of_pair]
             within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
             for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
-                row = Row(place, first, second, values, marks, 0.25 if number else weight, everyone)
+                row = Row(grouping_index, first, second, values, marks, 0.25 if number else weight, everyone)
                 finding = finding_of(row, grouping, one.name, endpoint, margin)
                 worse = 0 if marks else 1
                 lines.append(make_line(finding, row if enough else None, grouping.ids, worse))

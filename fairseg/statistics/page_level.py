@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.batches import Integers, Who
+from fairseg.statistics.batches import Integers, Side
 from fairseg.statistics.findings import ALL_OTHERS, Finding, Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
@@ -153,7 +153,7 @@ def page_level(
     return PageLevel(smallest, local_level(smallest, options.alpha), options.alpha)
 
 
-def pairs_to_compare(grouping: Grouping, judged: Sequence[bool]) -> list[tuple[Who, int]]:
+def pairs_to_compare(grouping: Grouping, judged: Sequence[bool]) -> list[tuple[Side, int]]:
     """Return the groups to compare, first None for all others.
 
     With the reference if there is one, else in pairs, and above 8 judged groups each with all others: 500
@@ -172,7 +172,7 @@ def pairs_to_compare(grouping: Grouping, judged: Sequence[bool]) -> list[tuple[W
     return [*combinations(large, 2), *((None, code) for code in present if code not in large)]
 
 
-def members(grouping: Grouping, first: Who, second: int) -> tuple[Members, Members]:
+def members(grouping: Grouping, first: Side, second: int) -> tuple[Members, Members]:
     """Return who is in the first and in the second group, boolean (N,) each."""
     others = (grouping.ids >= 0) & (grouping.ids != second)
     return others if first is None else grouping.ids == first, grouping.ids == second

@@ -18,8 +18,8 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import (
     Dealt,
     Integers,
+    Side,
     SortedScores,
-    Who,
     decisive_p,
     fisher_many,
     placements,
@@ -50,7 +50,7 @@ class Row:
     """
 
     attribute: int
-    first: Who
+    first: Side
     second: int
     values: Floats
     marks: bool
@@ -255,7 +255,7 @@ class _Test:
         strata = []
         for cell, columns in zip(self._cells, self._places, strict=True):
             if cell.many and dealt.large(first, second):
-                sums = [dealt.sums(who, second)[:, columns] for who in (first, second)]
+                sums = [dealt.sums(side, second)[:, columns] for side in (first, second)]
                 strata.append(rank_placements(cell, *sums))
             else:
                 strata.append(placements(dealt, cell, first, second))
@@ -263,24 +263,24 @@ class _Test:
 
     def _counted(self, dealt: Dealt) -> tuple[Floats, Floats, Floats, Floats]:
         """Return both sizes, the marked of the first group and of both, in each stratum, (deals, strata)."""
-        first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
+        first, second = (dealt.sums(side, self.row.second) for side in (self.row.first, self.row.second))
         scored, marked = np.array(self._places).T
         count = first[:, marked]
         return first[:, scored], second[:, scored], count, count + second[:, marked]
 
     def _of_changes(self, dealt: Dealt) -> Floats:
         """Return the p-value of mean changes with the variance of both groups together, (deals,)."""
-        first, second = (dealt.sums(who, self.row.second) for who in (self.row.first, self.row.second))
+        first, second = (dealt.sums(side, self.row.second) for side in (self.row.first, self.row.second))
         scored, marked, changed = np.array(self._places).T
         n, m = first[:, scored], second[:, scored]
         size, total = n + m, (first + second)[:, marked]
         with np.errstate(divide="ignore", invalid="ignore"):
             known = (n >= 2) & (m >= 2)
             weight = np.where(known, n * m / size, 0.0)
-            apart = np.where(known, weight * (first[:, marked] / n - second[:, marked] / m), 0.0).sum(1)
+            difference = np.where(known, weight * (first[:, marked] / n - second[:, marked] / m), 0.0).sum(1)
             variance = ((first + second)[:, changed] - total**2 / size) / (size - 1)
             spread = np.sqrt(np.where(known, weight * np.maximum(variance, 0.0), 0.0).sum(1))
-            return np.asarray(np.where(spread > 0, 2 * scipy.special.ndtr(-np.abs(apart) / spread), 1.0))
+            return np.asarray(np.where(spread > 0, 2 * scipy.special.ndtr(-np.abs(difference) / spread), 1.0))
 
 
 def _stratified(count: Floats, margins: Floats) -> Floats:

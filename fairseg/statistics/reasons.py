@@ -57,9 +57,9 @@ def missing_scores(
     reasons = []
     for one in measured:
         lacking = np.isnan(one.scores)
-        counts = [(int(lacking[who].sum()), int(who.sum())) for _, who in pair]
+        counts = [(int(lacking[in_group].sum()), int(in_group.sum())) for _, in_group in pair]
         if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= level:
-            facts = [one.facts(attribute, name, who, options) for name, who in pair]
+            facts = [one.facts(attribute, name, in_group, options) for name, in_group in pair]
             facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
             reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
             reasons.append(reason)
@@ -105,7 +105,9 @@ def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeO
     """
     reasons = []
     for one in measured:
-        working = [part[part >= options.failure_threshold] for part in (one.scores[who] for _, who in pair)]
+        working = [
+            part[part >= options.failure_threshold] for part in (one.scores[in_group] for _, in_group in pair)
+        ]
         if min(part.size for part in working) < options.min_size:
             continue  # other reasons tell of that
         ahead = welch_limits(working[0], working[1], 1 - 2 * options.alpha)
@@ -130,7 +132,7 @@ def severity(
     level = options.alpha / 5 / len(measured) / of
     severe = []
     for one in measured:
-        parts = [part[~np.isnan(part)] for part in (one.scores[who] for _, who in pair)]
+        parts = [part[~np.isnan(part)] for part in (one.scores[in_group] for _, in_group in pair)]
         if min(part.size for part in parts) < options.min_size:
             continue
         tails = [part[part <= one.hardest_cut] for part in parts]
@@ -140,7 +142,8 @@ def severity(
             tests.append((test.p, int(test.effect > 0.5)))
         for harder in one.harder:
             counts = [
-                (int(np.nansum(harder[who])), part.size) for (_, who), part in zip(pair, parts, strict=True)
+                (int(np.nansum(harder[in_group])), part.size)
+                for (_, in_group), part in zip(pair, parts, strict=True)
             ]
             shares = [count / total for count, total in counts]
             tests.append((fisher_exact(*counts[0], *counts[1]), int(shares[1] > shares[0])))
@@ -203,8 +206,8 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     judged = overall.scores[np.isin(grouping.ids, large)]
     level = options.alpha / (len(small) + (len(small) > 1)) if small else 0.0
 
-    def otherwise(who: Members) -> bool:
-        return bool(large) and mann_whitney_u(overall.scores[who], judged) <= level
+    def otherwise(in_group: Members) -> bool:
+        return bool(large) and mann_whitney_u(overall.scores[in_group], judged) <= level
 
     reasons = [
         Reason(ReasonKind.SMALL_GROUP, overall.name, everyone[code].group, facts=(everyone[code],))
@@ -222,8 +225,8 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
         for code in range(len(everyone))
         if code not in large
     ]
-    for name, who, others in (*aside, (UNKNOWN, ~known, known)):
-        pair = (ALL_OTHERS, others), (name, who)
+    for name, in_group, others in (*aside, (UNKNOWN, ~known, known)):
+        pair = (ALL_OTHERS, others), (name, in_group)
         reasons += [
             reason
             for reason in missing_scores(grouping.name, pair, [overall], options, of=len(aside) + 1)

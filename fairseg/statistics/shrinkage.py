@@ -86,8 +86,8 @@ def _spreads(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
 
 def _quantiles(centres: Floats, variances: Floats, chance: Floats, share: float) -> Floats:
     """Return the quantile of a mixture of normals for each group, by halving, (G,)."""
-    far = 10 * np.sqrt(variances.max(0))
-    low, high = centres.min(0) - far, centres.max(0) + far
+    reach = 10 * np.sqrt(variances.max(0))
+    low, high = centres.min(0) - reach, centres.max(0) + reach
     for _ in range(60):
         middle = (low + high) / 2
         below = chance @ scipy.special.ndtr((middle - centres) / np.sqrt(np.maximum(variances, 1e-300)))

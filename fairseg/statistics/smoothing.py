@@ -41,9 +41,11 @@ def smooth_trend(x: Floats, y: Floats, points: int = 40, share: float = 0.6) -> 
     True
     """
     at = np.linspace(x.min(), x.max(), points)
-    far = np.abs(at[:, None] - x)
-    reach = np.partition(far, max(1, int(share * len(x)) - 1), axis=1)[:, [max(1, int(share * len(x)) - 1)]]
-    closeness = np.clip(1 - (far / np.maximum(reach, 1e-12)) ** 3, 0, None) ** 3
+    distance = np.abs(at[:, None] - x)
+    reach = np.partition(distance, max(1, int(share * len(x)) - 1), axis=1)[
+        :, [max(1, int(share * len(x)) - 1)]
+    ]
+    closeness = np.clip(1 - (distance / np.maximum(reach, 1e-12)) ** 3, 0, None) ** 3
     trust, trend = np.ones(len(x)), np.zeros(points)
     for _ in range(4):
         weights = closeness * trust + 1e-12
