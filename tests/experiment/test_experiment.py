@@ -127,7 +127,7 @@ def test_jobs_of_a_cluster_give_the_same_tables(
     ours, theirs = tables(tmp_path / "here"), tables(tmp_path / "jobs")
     assert sum(name.startswith("tests/") for name in theirs) == 1  # its scores
     assert theirs == {name: text for name, text in ours.items() if name.startswith(REPORT) or name in theirs}
-    assert len(theirs) > 6
+    assert len(theirs) > 4  # those of the report too
 
 
 def test_what_is_done_is_not_done_again_and_more_can_be_asked_for(

@@ -117,6 +117,8 @@ def command(
         return multiprocessing.dummy if kind == "spawn" else of_kind(kind)
 
     monkeypatch.setattr(multiprocessing, "get_context", get_context)
+    # They ask for a thread a core, which the tests that come after would have too.
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     monkeypatch.syspath_prepend(str(STUBS))
 
     def run(name: str, *arguments: str) -> str:
@@ -126,6 +128,9 @@ def command(
         capfd.readouterr()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # nnU-Net walks over them, and what loads when it is touched would then add to them.
+            for module in list(sys.modules.values()):
+                getattr(module, "__file__", None)
             script.load()()
         return capfd.readouterr().out
 
