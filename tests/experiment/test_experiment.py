@@ -118,16 +118,18 @@ def test_an_experiment_killed_at_random_moments_ends_as_one_that_was_not(
 def test_jobs_of_a_cluster_give_the_same_tables(
     plan: Plan, whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
-    once = replace(plan, seeds=1, only=ARMS[:1])
+    once = replace(plan, seeds=1, only=ARMS[:2])
     engine = Cluster(tmp_path / "cluster", jobs=2, cluster="local")
     engine.machine = InProcess().machine
     run_experiment(once, tmp_path / "jobs", engine=engine)
     shutil.copytree(whole[0], tmp_path / "here")
-    run_experiment(once, tmp_path / "here", engine=InProcess())  # all is done: this is the report of the arm
+    run_experiment(
+        once, tmp_path / "here", engine=InProcess()
+    )  # all is done: this is the report of these arms
     ours, theirs = tables(tmp_path / "here"), tables(tmp_path / "jobs")
-    assert sum(name.startswith("tests/") for name in theirs) == 1  # its scores
+    assert sum(name.startswith("tests/") for name in theirs) == 3  # scores of both arms, boxes of the cascade
     assert theirs == {name: text for name, text in ours.items() if name.startswith(REPORT) or name in theirs}
-    assert len(theirs) > 4  # those of the report too
+    assert len(theirs) > 6  # those of the report too
 
 
 def test_what_is_done_is_not_done_again_and_more_can_be_asked_for(
