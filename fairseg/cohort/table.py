@@ -164,12 +164,14 @@ def noted(table: pd.DataFrame, notes: Mapping[str, Sequence[str]]) -> pd.DataFra
     if not any(notes.values()):
         return table
     before = table[NOTE] if NOTE in table else [None] * len(table)
-    texts = []
-    for case, text in zip(table["case"], before, strict=True):
+    texts: dict[tuple[str, Any], str | None] = {}  # the rows of a case are alike
+    rows = list(zip(table["case"], before, strict=True))
+    for case, text in dict.fromkeys(rows):
         lines = [] if is_missing(text) else str(text).split(BETWEEN_NOTES)
         lines += [line.replace(BETWEEN_NOTES, " / ") for line in notes.get(case, ())]
-        texts.append(BETWEEN_NOTES.join(dict.fromkeys(lines)) or None)
-    return table.assign(**{NOTE: pd.Series(texts, index=table.index, dtype=object)})
+        texts[case, text] = BETWEEN_NOTES.join(dict.fromkeys(lines)) or None
+    column = pd.Series([texts[row] for row in rows], index=table.index, dtype=object)
+    return table.assign(**{NOTE: column})
 
 
 def read_numbers(column: "pd.Series[Any]", where: str = "table") -> "pd.Series[float]":

@@ -155,8 +155,9 @@ def find_masks(folder: Path, argument: str) -> dict[str, Path]:
     masks: dict[str, Path] = {}
     left_out: list[str] = []
     for case, paths in files.items():
-        images = [path for path in paths if path.suffix.lower() not in _PROBABILITIES]
-        used = images or paths
+        used = paths
+        if len(paths) > 1:
+            used = [path for path in paths if path.suffix.lower() not in _PROBABILITIES] or paths
         if len(used) > 1:
             raise ValueError(f"case {case} has two files: {used[0]} and {used[1]}")
         left_out += [path.name for path in paths if path not in used]
