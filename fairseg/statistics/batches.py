@@ -94,9 +94,13 @@ class Dealt:
         label: group ids, (deals, N); each deal has the same ones.
     """
 
-    def __init__(self, label: npt.NDArray[np.int16], matrix: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self, label: npt.NDArray[np.int16], matrix: npt.NDArray[np.float32], total: Floats | None = None
+    ) -> None:
+        """Hold the labels, and the columns to sum, (N, columns); `total` are their sums over all subjects."""
         self.label = label
         self._matrix = matrix
+        self._total = matrix.sum(axis=0, dtype=np.float64) if total is None else total
         known = label[0][label[0] >= 0]
         self._counts = np.bincount(known)
         self._unknown = label.shape[1] - known.size
@@ -158,7 +162,7 @@ class Dealt:
     def _of_known(self) -> Floats:
         """The sums over all subjects of known group, (deals, columns), or (columns,) of all alike."""
         if not self._unknown:
-            return np.asarray(self._matrix.sum(axis=0, dtype=np.float64))
+            return self._total
         return np.asarray((self.label >= 0).astype(np.float32) @ self._matrix, dtype=np.float64)
 
     def before(self, cell: SortedScores, side: Side, second: int) -> npt.NDArray[np.int32]:

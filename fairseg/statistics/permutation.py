@@ -82,6 +82,7 @@ def smallest_p_values(
     columns = _Columns()
     tests = [_Test(row, columns) for row in rows]
     matrix = columns.matrix(len(ids[0]))
+    total = matrix.sum(axis=0, dtype=np.float64)
     attributes = sorted({row.attribute for row in rows})
     cells, label = _packed({number: ids[number] for number in attributes})
     chunks = []
@@ -89,7 +90,7 @@ def smallest_p_values(
     for deals in _deal(cells, permutations, blocks, np.random.default_rng(seed)):
         smallest = np.full(len(deals), np.inf)
         for number in attributes:
-            dealt = Dealt(label(number, deals), matrix)
+            dealt = Dealt(label(number, deals), matrix, total)
             for test in (test for test in tests if test.row.attribute == number):
                 if test.exact:
                     tables[test].append(test.tables(dealt))

@@ -18,7 +18,8 @@ from fairseg.statistics.roots import Integers, brent, first_positions, settled_p
 from fairseg.statistics.two_samples import DECIMALS, BrunnerMunzel, Moments, check_level
 
 BESIDE = 0.25 * 10.0**-DECIMALS  # of a difference: no other lies between
-_COARSE = 3e-6  # of the range that is searched, before differences are looked at one by one
+_COARSE = 3e-6  # of the range that is searched, before differences are looked at one by one ...
+_TOGETHER = 8  # ... or what holds so many if they lay evenly, where that is less
 _INTERPOLATED = DECIMALS - 1  # decimals of limits that no difference gives
 _STEP = 10.0**-_INTERPOLATED
 FEW = 10  # values below which the test of a larger shift can accept what that of a smaller one rejects
@@ -220,7 +221,8 @@ class ShiftTest(ABC):
         """
         if function(start) * function(end) >= 0:
             return round(end, DECIMALS) + 0.0
-        tolerance = max(abs(end - start) * _COARSE if self.exact else 10.0**-DECIMALS, BESIDE)
+        coarse = abs(end - start) * min(_COARSE, _TOGETHER / self.pairs)
+        tolerance = max(coarse if self.exact else 10.0**-DECIMALS, BESIDE)
         root = brent(function, start, end, tolerance)
         jumps = self.differences(root - 2 * tolerance, root + 2 * tolerance)
         sign = 1.0 if end > start else -1.0

@@ -42,6 +42,23 @@ def test_limits_are_the_shifts_that_the_test_rejects() -> None:
         assert brunner_munzel(first - (limit + outward * 5e-3), second).p < 0.1
 
 
+def test_limits_of_thousands_are_the_differences_at_which_the_test_turns() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(0.8, 0.05, 2500), rng.normal(0.81, 0.08, 3000)  # 7.5 million differences
+    shift = LocationShift(first, second)
+    for interval, alpha in zip(shift.limits_at([0.95, 0.999]), (0.05, 0.001), strict=True):
+        for limit, outward in ((interval.low, -1), (interval.high, 1)):
+            # The nearest subject of the second group to each of the first, moved by the limit.
+            sorted_second = np.sort(second)
+            at = sorted_second.searchsorted(first - limit).clip(1, second.size - 1)
+            gaps = np.abs((first - limit) - np.stack([sorted_second[at - 1], sorted_second[at]]))
+            assert gaps.min() < 2e-10  # one pair differs by it
+            inside, outside = (
+                brunner_munzel(first - limit - step * outward, second).p for step in (-3e-10, 3e-10)
+            )
+            assert outside <= alpha < inside
+
+
 def test_shift_moves_with_the_values_and_turns_with_the_groups() -> None:
     rng = np.random.default_rng(5)
     first, second = samples(rng, "plain", (40, 25))
