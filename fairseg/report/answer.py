@@ -72,10 +72,12 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
 
 def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     """Return a finding as sentences tell it: who is worse off, by how much, and both groups' figures."""
-    worse = finding.worse or finding.second
-    better = finding.first if worse == finding.second else finding.second
+    of_second = finding.disadvantage
+    by, low, high = positive = of_second.positive()
+    # An estimate of 0 has a side as well: that on which its limits lie for the most part.
+    sides = (finding.second, finding.first)
+    worse, better = sides if positive is of_second else sides[::-1]
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
-    by, low, high = finding.disadvantage.positive()
     write = numbers.score if finding.endpoint is Endpoint.TYPICAL else numbers.points_of
     difference = value[better] - value[worse]
     return {

@@ -219,3 +219,27 @@ def test_a_gap_too_small_to_matter_is_said_to_be_and_is_not_told_first(rng: np.r
     assert first.startswith("A gap is shown: on L7, median Dice is lower in F (0.8")
     assert "margin" not in first
     assert re.search(r"; typical difference 0\.003 \([^)]*\), within the margin of 0\.020[;.]", also)
+
+
+@pytest.mark.parametrize(("names", "behind"), [(("F", "M"), "second"), (("M", "F"), "first")])
+def test_what_is_least_certain_has_the_sign_of_its_row(names: tuple[str, str], behind: str) -> None:
+    """Of two groups alike but for 0.02 the lower one is said to lie behind, whichever name comes first."""
+    ahead, after = names
+    dice = np.r_[np.linspace(0.72, 0.98, 15), np.linspace(0.70, 0.96, 15)]
+    result = fairseg.audit(dice, groups=np.repeat([ahead, after], 15))
+    row = result.findings.set_index("endpoint").loc["typical case"]
+    assert result.verdict is fairseg.Verdict.OPEN
+    low, high = (row["low"], row["high"]) if behind == "second" else (-row["high"], -row["low"])
+    limits = f"{low:.3f} to {high:.3f}".replace("-", "\N{MINUS SIGN}")
+    assert low < 0 < 0.03 < high  # so the wrong sign would show
+    assert f"Least certain: {after} typically lies 0.020 behind {ahead} ({limits})" in result.sentence
+
+
+@pytest.mark.parametrize("names", ["FM", "MF"])
+def test_a_difference_of_nothing_is_told_from_the_side_on_which_its_limits_lie(names: str) -> None:
+    """Most scores are 0.9, so the shift is 0, and its limits reach to the side of the group with a tail."""
+    dice = np.r_[np.full(31, 0.9), np.linspace(0.6, 0.85, 9)]
+    result = fairseg.audit(dice, groups=np.repeat(list(names), 20))
+    assert (
+        f"Least certain: {names[1]} typically lies 0.000 behind {names[0]} (0.000 to 0.1" in result.sentence
+    )

@@ -46,7 +46,7 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
         favoured = [
             (row.worse, row.first if row.worse == row.second else row.second, row.interval.positive())
             for row in rows
-            if row.structure == str(index) and row.shown
+            if row.structure == str(index) and row.shown and row.worse is not None
         ]
         if worse or favoured or gone:
             measure = summary[name].title(metric)
