@@ -12,7 +12,6 @@ from click.core import ParameterSource
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.evaluate import report_skipped, score
-from fairseg.cli.once import OnceCommand
 from fairseg.cohort.columns import SHARES
 from fairseg.io.files import NotWrittenError, write_files
 from fairseg.io.outputs import check_writable
@@ -62,7 +61,7 @@ sections = options.group(
 )
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @click.argument("scores", type=options.PATH)
 @options.tables
 @options.wide_scores
@@ -74,9 +73,6 @@ sections = options.group(
 @options.spacing
 @sections
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
-@options.debug
-@options.writes
-@options.reads_images
 def report(scores: Path, out: Path, **arguments: Any) -> int:
     """Judge a table of SCORES by group: the answer, tables, plots, and a page."""
     extras = _sections(arguments, out)
@@ -85,16 +81,13 @@ def report(scores: Path, out: Path, **arguments: Any) -> int:
     return 0
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @options.scoring
 @options.grouping
 @judging
 @click.option("--metric", type=click.Choice(SHARES), default="dice", show_default=True, help="To judge by.")
 @sections
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the report into.")
-@options.debug
-@options.writes
-@options.reads_images
 def audit(table: Path, out: Path, **arguments: Any) -> int:
     """Score PREDICTIONS against REFERENCES and judge the scores by group, in one go."""
     check_writable(out, ["scores.csv"], "scores")

@@ -9,11 +9,10 @@ import click
 import fairseg
 from fairseg.cli import options
 from fairseg.cli.audit import one_each
-from fairseg.cli.once import OnceCommand
 from fairseg.io.outputs import check_writable
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @click.argument("data", type=options.PATH)
 @click.argument("references", type=options.PATH, required=False)
 @click.option("--groups", "cohort", type=options.PATH, help="Table of cases. Of a dataset: groups.csv in it.")
@@ -28,9 +27,6 @@ from fairseg.io.outputs import check_writable
 @click.option("--metric", default="dice", show_default=True, help="Column of a table of scores to judge by.")
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that read files.")
 @click.option("--out", type=options.OUT, help="Folder to write the page into.")
-@options.debug
-@options.writes
-@options.reads_images
 def check(
     data: Path,
     references: Path | None,

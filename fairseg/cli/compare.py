@@ -10,11 +10,10 @@ import click
 import fairseg
 from fairseg.cli import options
 from fairseg.cli.audit import judging, stated_file, typed_command
-from fairseg.cli.once import OnceCommand
 from fairseg.io.outputs import check_writable
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True)
 @click.argument("scores", type=options.PATH, nargs=-1, required=True)
 @options.grouping
 @judging
@@ -29,8 +28,6 @@ from fairseg.io.outputs import check_writable
 @click.option("--baseline", metavar="NAME", help="Model to compare the others with. Default: the first.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the comparison into.")
 @options.pseudonyms
-@options.debug
-@options.writes
 def compare(scores: Sequence[Path], names: str | None, out: Path, **arguments: Any) -> int:
     """Compare models that were scored on the same cases: one table of SCORES each.
 

@@ -6,17 +6,15 @@ import click
 
 import fairseg
 from fairseg.cli import options
-from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
 
 _NAMES = ("kits23", "mnms", "amos", "camus", "totalsegmentator")  # a test compares them with `CONVERTERS`
 
 
-@click.command(cls=OnceCommand)
+@options.command()
 @click.argument("challenge", type=click.Choice(_NAMES))
 @click.argument("folder", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="New folder to write the dataset into.")
-@options.debug
 def convert(challenge: str, folder: Path, out: Path) -> int:
     """Copy the FOLDER of a CHALLENGE, as it was downloaded, into nnU-Net's raw layout with groups.csv."""
     copied = fairseg.datasets.convert(challenge, folder, out)

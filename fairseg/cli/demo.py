@@ -8,12 +8,11 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
-from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.files import write_files
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True)
 @click.argument("folder", type=options.OUT)
 @click.option(
     "--subjects",
@@ -38,8 +37,6 @@ from fairseg.io.files import write_files
 @options.number("--spacing", types.Number(0.0, min_open=True), 3.0, "Size of a pixel, mm.")
 @options.number("--slices", click.IntRange(min=1), 4, "Slices of a stack.")
 @options.number("--seed", types.SEED, 0, "The same seed gives the same files.")
-@options.debug
-@options.writes
 def phantom(
     folder: Path,
     subjects: Sequence[tuple[str, int]],
@@ -61,11 +58,9 @@ def phantom(
     return 0
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True)
 @options.number("--out", options.OUT, Path("fairseg-demo"), "Folder to write the demo into.")
 @options.number("--seed", types.SEED, 0, "Seed of the cohort and of the trainings.")
-@options.debug
-@options.writes
 def demo(out: Path, seed: int) -> int:
     """Train on a made-up cohort with and without mitigation, and compare: a few minutes, no data needed."""
     need_extra()

@@ -8,10 +8,10 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from fairseg.cli.once import OnceCommand
+from fairseg.cli import options
 
 
-@click.command(cls=OnceCommand)
+@options.command(debug=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def doctor(as_json: bool) -> int:
     """Show what is installed, what is missing, and what there is to compute on."""
@@ -22,7 +22,7 @@ def doctor(as_json: bool) -> int:
     return 0
 
 
-@click.command(cls=OnceCommand)
+@options.command(debug=False)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:

@@ -8,18 +8,14 @@ import click
 
 import fairseg
 from fairseg.cli import options
-from fairseg.cli.once import OnceCommand
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @options.scoring
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
-@options.debug
-@options.writes
-@options.reads_images
 def evaluate(table: Path, out: Path, **scoring: Any) -> int:
     """Score PREDICTIONS against REFERENCES: one row per case and label."""
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)

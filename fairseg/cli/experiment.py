@@ -9,13 +9,12 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
-from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.parallel import cores
 from fairseg.training.settings import Settings
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @click.argument("dataset", type=options.PATH)
 @click.option(
     "--out", type=options.OUT, required=True, help="Folder of the experiment; it goes on where it was."
@@ -83,9 +82,6 @@ from fairseg.training.settings import Settings
     help="For submitit: slurm_partition=gpu, gpus_per_node=1, timeout_min=600, ...",
 )
 @options.pseudonyms
-@options.debug
-@options.writes
-@options.reads_images
 def experiment(
     dataset: Path,
     out: Path,

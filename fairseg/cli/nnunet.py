@@ -11,7 +11,6 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
-from fairseg.cli.once import OnceCommand
 from fairseg.integrations import nnunet as integration
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
@@ -23,10 +22,8 @@ def nnunet() -> None:
     """Train with nnU-Net v2: groups in its batches and losses, its results in fairseg's tables."""
 
 
-@nnunet.command(cls=OnceCommand)
+@nnunet.command(cls=options.Command, writes=True)
 @click.argument("folder", type=options.OUT, default=Path(click.get_app_dir("fairseg")) / "nnunet_trainers")
-@options.debug
-@options.writes
 def install(folder: Path) -> int:
     """Let nnU-Net find fairseg's trainers, and print the variable that it needs.
 
@@ -47,7 +44,7 @@ def install(folder: Path) -> int:
     return 0
 
 
-@nnunet.command(cls=OnceCommand)
+@nnunet.command(cls=options.Command)
 @click.argument("dataset")
 @options.by(required=False, default="Default: FAIRSEG_BY, or the only one that the table has.")
 @options.BINS
@@ -56,7 +53,6 @@ def install(folder: Path) -> int:
 @options.number("--folds", click.IntRange(min=2), 5, "Number of folds.")
 @options.number("--seed", types.SEED, 0, "Another seed gives other folds.")
 @click.option("--replace", is_flag=True, help="Replace a split that is there.")
-@options.debug
 def splits(
     dataset: str, by: Sequence[str], bins: Sequence[Any], table: Path | None, replace: bool, **arguments: Any
 ) -> int:
@@ -89,7 +85,7 @@ def splits(
     return 0
 
 
-@nnunet.command(cls=OnceCommand)
+@nnunet.command(cls=options.Command, writes=True, reads_images=True)
 @click.argument("results", type=options.PATH, nargs=-1, required=True)
 @click.option("--groups", "table", type=options.PATH, required=True, help="Table of cases: groups.csv.")
 @options.tables
@@ -101,9 +97,6 @@ def splits(
 @click.option("--tolerance", type=types.Number(0.0), help="Tolerance of nsd and nsd_area, mm.")
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that score cases.")
 @click.option("--out", type=options.OUT, required=True, help="The scores table to write: scores.csv.")
-@options.debug
-@options.writes
-@options.reads_images
 def scores(
     results: Sequence[Path],
     table: Path,
@@ -131,13 +124,12 @@ def scores(
     return 0
 
 
-@nnunet.command(cls=OnceCommand)
+@nnunet.command(cls=options.Command)
 @click.argument("model", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="Folder to write, new or empty.")
 @click.option(
     "--checkpoint", default="checkpoint_final.pth", show_default=True, help="Which one of each fold."
 )
-@options.debug
 def export(model: Path, out: Path, checkpoint: str) -> int:
     """Write a trained MODEL so that nnU-Net predicts with it where fairseg is not installed.
 

@@ -1,8 +1,9 @@
 """The options that several commands share, and those of the settings of a training."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
-from functools import wraps
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,63 @@ def group(*options: Decorator) -> Decorator:
         return command
 
     return add
+
+
+_DEBUG = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+_OVERWRITE = click.Option(
+    ["--overwrite"], is_flag=True, help="Replace files at the place of the output, whoever wrote them."
+)
+_LIMITS = (
+    click.Option(
+        ["--max-voxels"],
+        type=click.IntRange(min=1),
+        default=MAX_VOXELS,
+        show_default=True,
+        help="Voxels of the largest image that is read.",
+    ),
+    click.Option(
+        ["--detached"], is_flag=True, help="Read .mhd and .nrrd with their voxels in a file beside."
+    ),
+)
+
+
+class Command(click.Command):
+    """A command that refuses an option of one value given twice, of which click silently takes the last.
+
+    Its last options are the ones that commands share, which it obeys itself: --debug; --overwrite, without
+    which a command that writes keeps off its inputs, every path but OUT; and limits of the images that it
+    reads.
+    """
+
+    def __init__(
+        self, *args: Any, debug: bool = True, writes: bool = False, reads_images: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [*[_DEBUG] * debug, *[_OVERWRITE] * writes, *_LIMITS * reads_images]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; raise a UsageError for a value that would be lost."""
+        if not ctx.resilient_parsing:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            for option, times in Counter(order).items():
+                if isinstance(option, click.Option) and times > 1 and not (option.multiple or option.is_flag):
+                    how = "once, with all its values" if "," in (option.metavar or "") else "once"
+                    raise click.UsageError(f"{option.opts[0]} must be given {how}, got it {times} times", ctx)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command with its inputs protected, and within the limits."""
+        inputs: list[Path] = []
+        for parameter in self.params if "overwrite" in ctx.params else ():
+            value = ctx.params.get(parameter.name or "")
+            if getattr(parameter.type, "reads", False) and value not in (None, True):
+                inputs += value if isinstance(value, tuple) else [value]
+        limits = {name: ctx.params.pop(name) for name in ("max_voxels", "detached") if name in ctx.params}
+        with reading(*inputs, overwrite=ctx.params.pop("overwrite", False)), read_limits(**limits):
+            return super().invoke(ctx)
+
+
+command = partial(click.command, cls=Command)
 
 
 def number(name: str, kind: Any, default: Any, text: str) -> Decorator:
@@ -69,44 +127,6 @@ BINS = click.option(
 )
 
 
-def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --overwrite to a command, and keep it from writing over its inputs: every path but OUT."""
-
-    @click.option(
-        "--overwrite", is_flag=True, help="Replace files at the place of the output, whoever wrote them."
-    )
-    @wraps(command)
-    def guarded(*, overwrite: bool, **arguments: Any) -> Any:
-        inputs: list[Path] = []
-        for parameter in click.get_current_context().command.params:
-            value = arguments.get(parameter.name or "")
-            if getattr(parameter.type, "reads", False) and value not in (None, True):
-                inputs += value if isinstance(value, tuple) else [value]
-        with reading(*inputs, overwrite=overwrite):
-            return command(**arguments)
-
-    return guarded
-
-
-def reads_images(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add to a command the options that limit the images that it reads."""
-
-    @click.option(
-        "--max-voxels",
-        type=click.IntRange(min=1),
-        default=MAX_VOXELS,
-        show_default=True,
-        help="Voxels of the largest image that is read.",
-    )
-    @click.option("--detached", is_flag=True, help="Read .mhd and .nrrd with their voxels in a file beside.")
-    @wraps(command)
-    def bounded(*, max_voxels: int, detached: bool, **arguments: Any) -> Any:
-        with read_limits(max_voxels=max_voxels, detached=detached):
-            return command(**arguments)
-
-    return bounded
-
-
 pseudonyms = click.option(
     "--pseudonyms",
     type=types.KEY,
@@ -124,9 +144,6 @@ def key_outside(value: Any, out: Path) -> Any:
     if isinstance(value, Path):
         fairseg.cohort.Pseudonyms(b"", value).check_outside(out)  # before the key is made
     return fairseg.cohort.Pseudonyms.of(value or False)
-
-
-debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 
 
 def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:

@@ -9,13 +9,12 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import judging, one_each
-from fairseg.cli.once import OnceCommand
 
 _INSIDE = types.Number(0.0, 1.0, min_open=True, max_open=True)
 _SHARE = types.Number(0.0, 1.0)
 
 
-@click.command(cls=OnceCommand)
+@options.command()
 @click.argument("scores", type=options.PATH, required=False)
 @options.by(required=False)
 @options.reference
@@ -39,7 +38,6 @@ _SHARE = types.Number(0.0, 1.0)
 @click.option("--iqr", type=_SHARE, help="Distance of its quartiles.")
 @click.option("--failure-rate", type=_SHARE, help="Failure rate, in place of SCORES.")
 @click.option("--write", type=options.OUT, metavar="FILE", help="Write --by to --seed, for --preregister.")
-@options.debug
 def plan(scores: Path | None, by: Sequence[str], write: Path | None, failures: bool, **arguments: Any) -> int:
     """Say how many subjects show a gap, or what --sizes can show: from the SCORES of a pilot, or assumptions.
 

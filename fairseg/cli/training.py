@@ -10,11 +10,10 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
-from fairseg.cli.once import OnceCommand
 from fairseg.io.sentences import counted
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @click.argument("dataset", type=options.PATH)
 @options.by(required=False, default="Without, all subjects are one group.")
 @options.BINS
@@ -41,9 +40,6 @@ from fairseg.io.sentences import counted
 )
 @options.settings
 @options.tables
-@options.debug
-@options.writes
-@options.reads_images
 def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **settings: Any) -> int:
     """Train a 2D U-Net on DATASET, in nnU-Net's raw layout with groups.csv, and validate it by group."""
     need_extra()
@@ -80,7 +76,7 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     return 0
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True, reads_images=True)
 @click.argument("run", type=options.PATH)
 @click.argument("images", type=options.PATH)
 @click.option("--out", type=options.OUT, required=True, help="Folder for the masks, CASE.nii.gz and so on.")
@@ -102,9 +98,6 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
 )
 @options.number("--workers", click.IntRange(min=1), 1, "Processes that segment.")
 @options.setting("device")
-@options.debug
-@options.writes
-@options.reads_images
 def predict(run: Path, images: Path, out: Path, table: Path | None, **arguments: Any) -> int:
     """Segment IMAGES (CASE_0000.nii.gz and so on) with a trained RUN."""
     need_extra()

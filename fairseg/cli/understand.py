@@ -9,7 +9,6 @@ import click
 import fairseg
 from fairseg.cli import options, types
 from fairseg.cli.audit import one_each
-from fairseg.cli.once import OnceCommand
 from fairseg.cli.training import need_extra
 from fairseg.io.outputs import check_writable
 
@@ -21,7 +20,7 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-@click.command(cls=OnceCommand)
+@options.command(writes=True)
 @click.argument("data", type=options.PATH)
 @options.by()
 @options.reference
@@ -66,8 +65,6 @@ def _names(text: str) -> tuple[str, ...]:
 )
 @options.number("--seed", types.SEED, 0, "Seed of the permutations.")
 @click.option("--out", type=options.OUT, required=True, help="Folder to write the page into.")
-@options.debug
-@options.writes
 def understand(data: Path, bins: Sequence[Any], out: Path, **arguments: Any) -> int:
     """Say whether groups can be read from the images of DATA, where, and whether errors go with it.
 
