@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple
 
 from fairseg.experiment.results import ABOUT_ARM, Results
 from fairseg.io.sentences import counted
@@ -47,8 +46,8 @@ def verdicts_beside(
             judged = compare(models, by=groups, baseline=control, reference=reference)
             for one in judged.judgement.models:
                 failing, of_control = (
-                    {part[1:4] for part in map(astuple, one.failing) if part[0] is baseline}
-                    for baseline in (False, True)
+                    {(fact.attribute, fact.group, fact.structure) for fact in facts}
+                    for facts in (one.failing, one.baseline_failing)
                 )
                 no_worse = one.verdict is Verdict.FAILS and failing <= of_control
                 instead = Verdict.HARM if one.shown_harm else Verdict.NOT_JUDGED

@@ -63,6 +63,10 @@ class Grouping:
         """The name of the group that the others are compared with, if there is one."""
         return None if self.reference is None else self.group_names[self.reference]
 
+    def group_name(self, group: int | None) -> str:
+        """Return the name of a group that is compared; `ALL_OTHERS` for None."""
+        return ALL_OTHERS if group is None else self.group_names[group]
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -4,17 +4,16 @@
 disadvantage of the pair's second group, and a positive gain is one of the second group over the first.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import nan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fairseg.statistics.findings import GroupFacts
 from fairseg.statistics.gain_reasons import GainReason
 from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
-
-ENDPOINTS = (Endpoint.TYPICAL, Endpoint.FAILURES, Endpoint.HARDEST)
 
 
 class GroupPair(NamedTuple):
@@ -240,39 +239,6 @@ class GroupChange:
 
 
 @dataclass(frozen=True)
-class Failing:
-    """A model that fails: for a group, or for everyone where attribute and group are None.
-
-    Attributes:
-        baseline: whether it is the baseline, not the second model.
-        attribute: name of the attribute.
-        group: name of the group.
-        structure: name of the structure.
-        n: subjects.
-        median: of their scores.
-        failures: subjects who fail.
-    """
-
-    baseline: bool
-    attribute: str | None
-    group: str | None
-    structure: str
-    n: int
-    median: float
-    failures: int
-
-
-class Unjudged(NamedTuple):
-    """A group with too few subjects, in one structure or (None) at all: n have both scores of `size`."""
-
-    attribute: str
-    group: str
-    structure: str | None
-    n: int
-    size: int
-
-
-@dataclass(frozen=True)
 class PairGains:
     """Two groups and what became of the gap between them.
 
@@ -282,9 +248,9 @@ class PairGains:
         second: name of the second.
         n_first: subjects of the first group with an overall score of both models.
         n_second: subjects of the second.
-        verdict: over all structures and endpoints, and over both groups' subjects.
         rows: overall first, the endpoints of a structure together, each among all subjects and then within
             strata; none where the pair is not judged.
+        verdict: over all structures and endpoints, and over both groups' subjects.
         decided_by: the rows that carry the verdict; none where harm or failing does.
         harm: what is shown of harm to either group.
         reasons: what stands against a greener verdict.
@@ -296,8 +262,8 @@ class PairGains:
     second: str
     n_first: int
     n_second: int
-    verdict: Verdict
-    rows: tuple[GainRow, ...] = ()
+    rows: tuple[GainRow, ...]
+    verdict: Verdict = Verdict.NOT_JUDGED
     decided_by: tuple[GainRow, ...] = ()
     harm: tuple[HarmRow, ...] = ()
     reasons: tuple[GainReason, ...] = ()
@@ -345,27 +311,41 @@ class ModelGains:
 
     Attributes:
         model: its name.
-        verdict: of the primary attribute, turned by harm and failing in any, and by what else is shown.
         primary: name of the primary attribute.
-        attribute_verdicts: of each attribute.
         pairs: every pair of groups that is compared, those not judged as well.
         changes: every group and structure, those not judged as well.
         harm: every test of harm.
-        failing: where the second model fails, or the baseline.
-        unjudged: groups with too few subjects.
+        failing: where the model fails.
+        baseline_failing: where the baseline does.
         unknown: what became of those of unknown group, by attribute and structure.
+        verdict: of the primary attribute, turned by harm and failing in any, and by what else is shown.
+        attribute_verdicts: of each attribute.
     """
 
     model: str
-    verdict: Verdict
     primary: str
-    attribute_verdicts: dict[str, Verdict]
     pairs: tuple[PairGains, ...]
     changes: tuple[GroupChange, ...]
     harm: tuple[HarmRow, ...]
-    failing: tuple[Failing, ...]
-    unjudged: tuple[Unjudged, ...]
+    failing: tuple[GroupFacts, ...]
+    baseline_failing: tuple[GroupFacts, ...]
     unknown: tuple[GroupChange, ...]
+    verdict: Verdict = Verdict.NOT_JUDGED
+    attribute_verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    def of_attribute(self, name: str) -> "ModelGains":
+        """Return what is known of one attribute, and where the models fail for everyone."""
+        names = "pairs", "changes", "harm", "failing", "baseline_failing", "unknown"
+        parts: dict[str, Any] = {
+            part: tuple(one for one in getattr(self, part) if one.attribute in (name, "")) for part in names
+        }
+        return replace(self, **parts)
+
+    @property
+    def unjudged(self) -> tuple[GroupChange, ...]:
+        """The overall changes of groups with too few subjects."""
+        overall = self.changes[0].structure
+        return tuple(one for one in self.changes if one.structure == overall and not one.judged)
 
     @property
     def shown_harm(self) -> tuple[HarmRow, ...]:

@@ -11,7 +11,7 @@ _PRAISE = (Verdict.FAIRER, Verdict.MOVED)
 
 
 def beside_each_other(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
-    """Return all pairs, each judged in the light of the others of its attribute."""
+    """Return all pairs of an attribute, each judged in the light of the others."""
     return _beside_the_widened(_beside_the_largest(pairs))
 
 
@@ -26,7 +26,7 @@ def _beside_the_largest(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
     """Let no pair be fairer where another leaves the attribute's largest gap about as large as it was."""
     checked = []
     for pair in pairs:
-        same = [one for one in pairs if one.rows and one.attribute == pair.attribute]
+        same = [one for one in pairs if one.rows]
         fairer = pair.verdict is Verdict.FAIRER
         remaining, grown = (_largest_left(pair, same), _grown(pair, same)) if fairer else (None, None)
         if remaining is not None:
@@ -91,7 +91,7 @@ def _beside_the_widened(pairs: Sequence[PairGains]) -> tuple[PairGains, ...]:
     checked = list(pairs)
     for index, pair in enumerate(pairs):
         rows = [row for row in pair.decided_by if pair.verdict is Verdict.LESS_FAIR]
-        same = [one for one in range(len(pairs)) if pairs[one].attribute == pair.attribute and one != index]
+        same = [one for one in range(len(pairs)) if one != index]
         others = [row for one in same for row in pairs[one].rows]
         praised = [one for one in same if checked[one].verdict in _PRAISE]  # which tell of it
         if not rows or not praised or not all(_outweighed(row, others) for row in rows):
@@ -122,7 +122,7 @@ def _outweighed(row: GainRow, others: Sequence[GainRow]) -> bool:
 
 
 def _about(row: GainRow, kind: GainReasonKind) -> GainReason:
-    return GainReason(kind, row.attribute, row.second, row.structure, row.endpoint, beside=row.first)
+    return GainReason(kind, row.second, row.structure, row.endpoint, beside=row.first)
 
 
 def _no_more_than_moved(pair: PairGains, reason: GainReason) -> PairGains:

@@ -40,7 +40,6 @@ class GainReason:
     """
 
     kind: GainReasonKind
-    attribute: str
     group: str | None = None
     structure: str | None = None
     endpoint: Endpoint | None = None

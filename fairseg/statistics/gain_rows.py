@@ -46,11 +46,9 @@ def gain_row(
         strata: the subjects (indices) of each stratum.
         adjusted: whether these hold something fixed.
     """
-    pair, options, at = (
-        cohort.pairs[pair_index],
-        cohort.options,
-        (pair_index, structure, endpoint, int(adjusted)),
-    )
+    pair, options = cohort.pairs[pair_index], cohort.options
+    at = pair_index, structure, endpoint, int(adjusted)
+    grouping = cohort.groupings[pair.attribute]
     before, after = cohort.before[model, :, structure], cohort.after[model, :, structure]
     both: _Scores | _ShareChange
     if endpoint == 0:
@@ -94,9 +92,9 @@ def gain_row(
         levels_down = gap_before.shown and towards and smaller and outweighs
     single = both if isinstance(both, _Scores) and not adjusted else None  # stratum, whose means are told
     return GainRow(
-        attribute=cohort.groupings[pair.attribute].name,
-        first=cohort.name(pair.attribute, pair.first),
-        second=cohort.name(pair.attribute, pair.second),
+        attribute=grouping.name,
+        first=grouping.group_name(pair.first),
+        second=grouping.group_name(pair.second),
         structure=cohort.structures[structure],
         endpoint=ENDPOINTS[endpoint],
         n_first=both.sizes[0],

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
-from fairseg.statistics.findings import ALL_OTHERS, Grouping
+from fairseg.statistics.findings import Grouping
 from fairseg.statistics.gain_findings import GroupPair
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
@@ -44,7 +44,6 @@ class Cohort:
         raw_after: scores of the models, (M, N, S).
         before: the baseline's of what the model has too, NaN where the model has none, (M, N, S).
         after: the models' of what the baseline has too.
-        ids: of the attributes, (N, K).
         groupings: attributes.
         structures: names, overall first.
         pairs: all that are compared, those of small groups as well.
@@ -57,7 +56,6 @@ class Cohort:
     raw_after: Floats
     before: Floats
     after: Floats
-    ids: npt.NDArray[np.int64]
     groupings: tuple[Grouping, ...]
     structures: tuple[str, ...]
     pairs: tuple[GroupPair, ...]
@@ -82,7 +80,6 @@ class Cohort:
         if paired is not None:
             first, second = (np.stack([one[side] for one in paired]) for side in (0, 1))
         known = ~(np.isnan(first) | np.isnan(second))
-        ids = np.stack([np.asarray(one.ids, dtype=np.int64) for one in groupings], axis=1)
         pairs: list[GroupPair] = []
         for attribute, grouping in enumerate(groupings):
             large = [
@@ -95,7 +92,6 @@ class Cohort:
             after,
             np.where(known, first, np.nan),
             np.where(known, second, np.nan),
-            ids,
             tuple(groupings),
             tuple(structures),
             tuple(pairs),
@@ -106,7 +102,7 @@ class Cohort:
 
     def judged(self, model: int, attribute: int) -> list[int]:
         """Return the groups with subjects enough overall."""
-        label = self.ids[~np.isnan(self.before[model, :, 0]), attribute]
+        label = self.groupings[attribute].ids[~np.isnan(self.before[model, :, 0])]
         groups = range(len(self.groupings[attribute].group_names))
         return [group for group in groups if (label == group).sum() >= self.options.min_size]
 
@@ -119,7 +115,7 @@ class Cohort:
 
     @cached_property
     def _everyone(self) -> tuple[Integers, ...]:
-        return (np.arange(len(self.ids)),)
+        return (np.arange(len(self.raw_before)),)
 
     def strata(
         self, model: int, pair: GroupPair, structure: int, *, adjusted: bool
@@ -136,10 +132,6 @@ class Cohort:
     def members(self, pair: GroupPair) -> Members:
         """Return which subjects belong to the first and to the second group, (N,) each."""
         return members(self.groupings[pair.attribute], pair.first, pair.second)
-
-    def name(self, attribute: int, group: int | None) -> str:
-        """Return a group's name."""
-        return ALL_OTHERS if group is None else self.groupings[attribute].group_names[group]
 
 
 class Corrected(NamedTuple):
@@ -228,7 +220,7 @@ def _corrected(
         if rows:
             dealt = smallest_p_values(
                 [row for *_, row in rows],
-                list(cohort.ids.T),
+                [grouping.ids for grouping in cohort.groupings],
                 permutations=options.permutations,
                 seed=(options.seed, 1) if adjusted else options.seed,
                 blocks=cohort.blocks if adjusted else None,
@@ -256,7 +248,7 @@ def _decisive_p(cohort: Cohort, row: Row, at: tuple[int, int, int, int], marks: 
 
     marks: those that changed, of a row of changes of marks: its limits are of `paired_shares`.
     """
-    test = observe(row, cohort.ids[:, row.attribute])
+    test = observe(row, cohort.groupings[row.attribute].ids)
     if marks is None:
         return test.decisive_p
     if test.p > cohort.options.alpha:

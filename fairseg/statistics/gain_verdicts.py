@@ -6,22 +6,12 @@ model, in any structure or endpoint, comes before what speaks for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fairseg.statistics.findings import ALL_OTHERS, Grouping
-from fairseg.statistics.gain_findings import (
-    Failing,
-    GainRow,
-    GroupChange,
-    GroupPair,
-    ModelGains,
-    PairGains,
-    Unjudged,
-    sign,
-)
+from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, PairGains, sign
 from fairseg.statistics.gain_pairs import beside_each_other, within
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
-from fairseg.statistics.harm import HarmRow
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.reasons import lost_cases
 from fairseg.statistics.two_samples import fisher_exact
@@ -35,23 +25,6 @@ _UNTESTED = (GainReasonKind.UNJUDGED_STRUCTURE, GainReasonKind.STRATA, GainReaso
 _POSSIBLE = 2  # times the error that harm is allowed, in which it is possible enough to withhold praise
 _MUCH = 2  # margins, by which the lowest scores must have fallen
 _FEW = 2  # subjects more harmed than helped, in a group too small to be judged
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that is known of one model before it is judged: rows of pairs, changes of groups, harm, failing.
-
-    `stratified` says whether rows within strata were asked for.
-    """
-
-    rows: dict[GroupPair, tuple[GainRow, ...]]
-    sizes: dict[GroupPair, tuple[int, int]]
-    changes: tuple[GroupChange, ...]
-    harm: tuple[HarmRow, ...]
-    failing: tuple[Failing, ...]
-    unjudged: tuple[Unjudged, ...]
-    unknown: tuple[GroupChange, ...]
-    stratified: bool = False
 
 
 def row_verdict(row: GainRow) -> Verdict:
@@ -102,70 +75,74 @@ def _not_reversed(row: GainRow) -> bool:
     return row.reverse_bound <= row.margin
 
 
-def model_verdicts(
-    model: str, evidence: Evidence, groupings: Sequence[Grouping], options: JudgeOptions
+def judged_gains(
+    found: ModelGains, groupings: Sequence[Grouping], options: JudgeOptions, *, stratified: bool
 ) -> ModelGains:
-    """Judge every pair, every attribute and the model."""
-    pairs = tuple(_pair(pair, evidence, groupings[pair.attribute], options) for pair in evidence.rows)
-    pairs = tuple(pair.as_told() for pair in beside_each_other(pairs))
-    verdicts = {grouping.name: _attribute(grouping.name, pairs, evidence) for grouping in groupings}
+    """Judge every pair, every attribute and the model.
+
+    Args:
+        found: all that is known of the model, without verdicts.
+        groupings: the attributes.
+        options: margins and error.
+        stratified: whether rows within strata were asked for.
+    """
+    verdicts: dict[str, Verdict] = {}
+    pairs: list[PairGains] = []
+    for grouping in groupings:
+        own = found.of_attribute(grouping.name)
+        within_strata = stratified and not grouping.held
+        judged = beside_each_other([_pair(pair, own, grouping, options, within_strata) for pair in own.pairs])
+        verdicts[grouping.name] = _attribute(own, judged)
+        pairs += [pair.as_told() for pair in judged]
     verdict, *others = verdicts.values()
     grave = [one for one in _GRAVE if one in (verdict, *others)]
     against = [one for one in AGAINST if (verdict.green or verdict is Verdict.OPEN) and one in others]
-    return ModelGains(
-        model,
-        (*grave, *against, verdict)[0],
-        groupings[0].name,
-        verdicts,
-        pairs,
-        evidence.changes,
-        evidence.harm,
-        evidence.failing,
-        evidence.unjudged,
-        evidence.unknown,
+    return replace(
+        found, verdict=(*grave, *against, verdict)[0], attribute_verdicts=verdicts, pairs=tuple(pairs)
     )
 
 
-def _attribute(name: str, pairs: Sequence[PairGains], evidence: Evidence) -> Verdict:
+def _attribute(own: ModelGains, pairs: Sequence[PairGains]) -> Verdict:
     """Return the verdict over all pairs of an attribute, and over groups that stand in no judged pair."""
-    judged = [pair for pair in pairs if pair.attribute == name and pair.verdict is not Verdict.NOT_JUDGED]
+    judged = [pair for pair in pairs if pair.verdict is not Verdict.NOT_JUDGED]
     verdicts = {pair.verdict for pair in judged if not pair.outweighed}
-    if any(not one.baseline and one.attribute in (None, name) for one in evidence.failing):
+    if own.failing:
         return Verdict.FAILS
-    if any(one.shown and one.attribute == name for one in evidence.harm):
+    if own.shown_harm:
         return Verdict.HARM
-    if any(one.baseline and one.group is None for one in evidence.failing):
-        return Verdict.NOT_JUDGED
-    if not judged:
+    if not judged or _baseline_fails(own):
         return Verdict.NOT_JUDGED
     ranked = (*_GRAVE, *AGAINST, Verdict.FAIRER, Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
     return next(verdict for verdict in ranked if verdict in verdicts)
 
 
-def _pair(pair: GroupPair, evidence: Evidence, grouping: Grouping, options: JudgeOptions) -> PairGains:
-    """Judge the gains of two groups, or of one against all others."""
-    rows = evidence.rows[pair]
-    second = grouping.group_names[pair.second]
-    first = ALL_OTHERS if pair.first is None else grouping.group_names[pair.first]
-    about = (grouping.name, first, second, *evidence.sizes[pair])
+def _baseline_fails(own: ModelGains) -> bool:
+    """Return whether the baseline fails for all: a gap of it is none to compare with."""
+    return any(not one.group for one in own.baseline_failing)
+
+
+def _pair(
+    pair: PairGains, own: ModelGains, grouping: Grouping, options: JudgeOptions, stratified: bool
+) -> PairGains:
+    """Judge the gains of two groups, or of one against all others, by what is known of their attribute."""
+    rows = pair.rows
     # In a group against all others the other side is every group of the attribute.
-    groups = set(grouping.group_names) if pair.first is None else {first, second}
-    own = [one for one in evidence.changes if one.attribute == grouping.name]
-    changes = [one for one in own if one.group in groups]
+    groups = set(grouping.group_names) if pair.first == ALL_OTHERS else {pair.first, pair.second}
+    changes = [one for one in own.changes if one.group in groups]
     lost = [one for one in changes if one.judged and one.change.high < -options.margin]
     worse = [one for one in lost if one.mean_change.low <= 0]  # or some gained more than the others lost
-    reasons = _reasons(grouping.name, groups, lost, evidence, options)
-    reasons += tuple(
-        GainReason(GainReasonKind.LOST_CASES, grouping.name, one.group)
-        for one in lost_cases(grouping, first, second, options)
+    reasons = _reasons(groups, lost, own, options)
+    reasons += [
+        GainReason(GainReasonKind.LOST_CASES, one.group)
+        for one in lost_cases(grouping, pair.first, pair.second, options)
         if one.group not in {reason.group for reason in reasons}
-    )
+    ]
     if not rows:
-        return PairGains(*about, Verdict.NOT_JUDGED, reasons=reasons)
-    reasons += _of_rows(rows, second, stratified := evidence.stratified and not grouping.held)
-    outside, possible = _outside(rows, changes), _possible_harm(grouping.name, evidence, options)
-    alone = _losses_alone(grouping.name, changes, rows[0])
-    reasons += alone + _lowest_lost(own, rows[0], options.margin)
+        return replace(pair, reasons=tuple(reasons))
+    reasons += _of_rows(rows, pair.second, stratified)
+    outside, possible = _outside(rows, changes), _possible_harm(own, options)
+    alone = _losses_alone(changes, rows[0])
+    reasons += alone + _lowest_lost(own.changes, rows[0], options.margin)
     # What is shown of a single structure decides nothing where it is also shown to be too small to matter.
     slight = [row.inside and row.structure != rows[0].structure for row in rows]
     shown = [Verdict.SAME if one else row_verdict(row) for row, one in zip(rows, slight, strict=True)]
@@ -173,14 +150,11 @@ def _pair(pair: GroupPair, evidence: Evidence, grouping: Grouping, options: Judg
     barred = bool(possible) or any(one.kind not in _UNTESTED for one in reasons)
     gained = any(_gains(one, rows[0].structure, options.margin) for one in changes)
     moved = [row for row, one in zip(rows, shown, strict=True) if one in (Verdict.FAIRER, Verdict.MOVED)]
-    harm = tuple(
-        one for one in evidence.harm if one.shown and one.attribute == grouping.name and one.group in groups
-    )
+    harm = tuple(one for one in own.shown_harm if one.group in groups)
     rules = (
-        (_fails(evidence, grouping.name, groups), Verdict.FAILS),
+        (any(one.group in {"", *groups} for one in own.failing), Verdict.FAILS),
         (bool(harm), Verdict.HARM),
-        # A gap of a baseline that fails for all is none to compare with.
-        (any(one.baseline and one.group is None for one in evidence.failing), Verdict.NOT_JUDGED),
+        (_baseline_fails(own), Verdict.NOT_JUDGED),
         (not outside and not reasons and not possible, Verdict.SAME),
         (Verdict.LEVELS_DOWN in shown, Verdict.LEVELS_DOWN),
         # Who lost is now behind, and nobody is better off for it.
@@ -195,16 +169,8 @@ def _pair(pair: GroupPair, evidence: Evidence, grouping: Grouping, options: Judg
     ranked = tuple(replace(row, verdict=within(verdict, one)) for row, one in zip(rows, shown, strict=True))
     undecided = verdict in (*_GRAVE, Verdict.NOT_JUDGED, Verdict.OPEN)
     decided = () if undecided else tuple(row for row in ranked if row.verdict is verdict)
-    reasons = (*reasons, *possible, *(outside if verdict is Verdict.OPEN else ()))
-    return PairGains(*about, verdict, ranked, decided, harm, reasons)
-
-
-def _fails(evidence: Evidence, attribute: str, groups: set[str]) -> bool:
-    """Return whether the second model fails, for everybody or for one of the groups."""
-    return any(
-        not one.baseline and (one.group is None or (one.attribute == attribute and one.group in groups))
-        for one in evidence.failing
-    )
+    reasons += [*possible, *(outside if verdict is Verdict.OPEN else ())]
+    return replace(pair, verdict=verdict, rows=ranked, decided_by=decided, harm=harm, reasons=tuple(reasons))
 
 
 def _fairer(rows: Sequence[GainRow], shown: Sequence[Verdict], stratified: bool) -> bool:
@@ -232,34 +198,33 @@ def _gains(change: GroupChange, overall: str, margin: float) -> bool:
     return change.judged and change.structure == overall and (by_score or change.failures.high < 0)
 
 
-def _losses_alone(attribute: str, changes: Sequence[GroupChange], row: GainRow) -> tuple[GainReason, ...]:
+def _losses_alone(changes: Sequence[GroupChange], row: GainRow) -> list[GainReason]:
     """Return who is shown to have lost half of what a gap moved by, where nobody is shown to have gained."""
     overall = row.structure
     overall_changes = [one for one in changes if one.judged and one.structure == overall]
     if any(one.change.low > 0 or one.mean_change.low > 0 or one.failures.high < 0 for one in overall_changes):
-        return ()
-    return tuple(
-        GainReason(GainReasonKind.LOSS_ALONE, attribute, one.group, overall)
+        return []
+    return [
+        GainReason(GainReasonKind.LOSS_ALONE, one.group, overall)
         for one in overall_changes
         if one.change.high < 0 and -one.change.estimate >= abs(row.gain.estimate) / 2
-    )
+    ]
 
 
-def _lowest_lost(changes: Sequence[GroupChange], row: GainRow, margin: float) -> tuple[GainReason, ...]:
+def _lowest_lost(changes: Sequence[GroupChange], row: GainRow, margin: float) -> list[GainReason]:
     """Return the groups whose lowest scores are shown to be lower, by more than the margin, over all."""
-    kind = GainReasonKind.LOWEST_LOST
-    return tuple(
-        GainReason(kind, one.attribute, one.group, one.structure)
+    return [
+        GainReason(GainReasonKind.LOWEST_LOST, one.group, one.structure)
         for one in changes
         if one.judged
         and one.structure == row.structure
         and not one.change.high < -margin  # that says more
         and one.lowest.high < 0
         and one.lowest.estimate < -_MUCH * margin
-    )
+    ]
 
 
-def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple[GainReason, ...]:
+def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> list[GainReason]:
     """Return where a group that a fairer row favours was ahead, in the mean or in shares, or is now.
 
     It is shown to have been, by more than the margin, so that the gap in it is wider now, or as it was. Or
@@ -278,52 +243,46 @@ def _ahead_elsewhere(rows: Sequence[GainRow], shown: Sequence[Verdict]) -> tuple
             beyond = [gap.low > 0 and gap.estimate > other.margin for gap in ahead]
             if any(beyond[:1]) or (any(beyond) and ahead[1].estimate > -ahead[0].estimate):
                 where = (fairer.favoured, other.structure, other.endpoint)
-                reasons.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, other.attribute, *where))
-    return tuple(dict.fromkeys(reasons))
+                reasons.append(GainReason(GainReasonKind.AHEAD_ELSEWHERE, *where))
+    return list(dict.fromkeys(reasons))
 
 
-def _behind_in_mean(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
+def _behind_in_mean(rows: Sequence[GainRow]) -> list[GainReason]:
     """Return where a row would speak against the model, were it not for who is behind in the mean."""
-    return tuple(
-        GainReason(
-            GainReasonKind.BEHIND_IN_MEAN,
-            row.attribute,
-            row.favoured,
-            row.structure,
-            row.endpoint,
-        )
+    return [
+        GainReason(GainReasonKind.BEHIND_IN_MEAN, row.favoured, row.structure, row.endpoint)
         for row in rows
         if row.still_behind
         and not row.adjusted
         and row_verdict(replace(row, still_behind=False)) in AGAINST[1:]
-    )
+    ]
 
 
-def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> tuple[GainReason, ...]:
+def _of_rows(rows: Sequence[GainRow], second: str, stratified: bool) -> list[GainReason]:
     """Return where means tell another story than the tests, and what could not be looked at within strata."""
-    kind = GainReasonKind.MEANS_DIFFER
-    differ = tuple(
-        GainReason(kind, row.attribute, second, row.structure, row.endpoint)
-        for row in rows
-        if row.mean_gain is not None and (row.means_differ or row.means_oppose or row.contrary)
-    )
-    kind = GainReasonKind.TYPICAL_OPPOSES
-    oppose = tuple(
-        GainReason(kind, row.attribute, second, row.structure, row.endpoint)
+    oppose = [
+        GainReason(GainReasonKind.TYPICAL_OPPOSES, second, row.structure, row.endpoint)
         for row in rows
         if row.contrary and row.shown and not row.inside and not row.adjusted
-    )
-    return oppose + differ + (_without_strata(rows) if stratified else ())
+    ]
+    differ = [
+        GainReason(GainReasonKind.MEANS_DIFFER, second, row.structure, row.endpoint)
+        for row in rows
+        if row.mean_gain is not None and (row.means_differ or row.means_oppose or row.contrary)
+    ]
+    there = {row.structure for row in rows if row.adjusted}
+    lacking = dict.fromkeys(row.structure for row in rows if stratified and row.structure not in there)
+    return oppose + differ + [GainReason(GainReasonKind.STRATA, None, structure) for structure in lacking]
 
 
-def _possible_harm(attribute: str, evidence: Evidence, options: JudgeOptions) -> list[GainReason]:
+def _possible_harm(own: ModelGains, options: JudgeOptions) -> list[GainReason]:
     """Return where harm is likely enough to withhold praise, though it is not shown."""
     harmed = [
-        (one.attribute, one.group, one.structure)
-        for one in evidence.harm
-        if one.attribute == attribute and one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
+        (one.group, one.structure)
+        for one in own.harm
+        if one.allowed < one.p_adjusted <= _POSSIBLE * options.alpha
     ]
-    harmed += _uneven_losses(attribute, evidence, options)
+    harmed += _uneven_losses(own, options)
     return [GainReason(GainReasonKind.POSSIBLE_HARM, *where) for where in dict.fromkeys(harmed)]
 
 
@@ -331,86 +290,66 @@ def _outside(rows: Sequence[GainRow], changes: Sequence[GroupChange]) -> list[Ga
     """Return which limits reach beyond the margins, and which rows have none."""
     kind, hidden = GainReasonKind.REMAINING_MARGIN, GainReasonKind.HIDDEN_TENTH
     return [
-        GainReason(hidden if row.hidden else kind, row.attribute, None, row.structure, row.endpoint)
+        GainReason(hidden if row.hidden else kind, None, row.structure, row.endpoint)
         for row in rows
         if not row.inside
-    ] + [
-        GainReason(kind, one.attribute, one.group, one.structure)
-        for one in changes
-        if one.judged and not one.harmless
-    ]
+    ] + [GainReason(kind, one.group, one.structure) for one in changes if one.judged and not one.harmless]
 
 
-def _without_strata(rows: Sequence[GainRow]) -> tuple[GainReason, ...]:
-    """Return which structures have too few subjects who are alike."""
-    there = {row.structure for row in rows if row.adjusted}
-    lacking = dict.fromkeys((row.attribute, row.structure) for row in rows if row.structure not in there)
-    return tuple(
-        GainReason(GainReasonKind.STRATA, attribute, None, structure) for attribute, structure in lacking
-    )
-
-
-def _uneven_losses(attribute: str, evidence: Evidence, options: JudgeOptions) -> list[tuple[str, str, str]]:
+def _uneven_losses(own: ModelGains, options: JudgeOptions) -> list[tuple[str, str]]:
     """Return where more of a group than of the others lost much, of which McNemar's test may show nothing."""
-    judged = [one for one in evidence.changes if one.attribute == attribute and one.judged]
-    shown = {row.group for row in evidence.harm if row.shown and row.attribute == attribute}
+    judged = [one for one in own.changes if one.judged]
+    shown = {row.group for row in own.shown_harm}
     reasons = []
     for one in judged:
         others = [other for other in judged if other.structure == one.structure and other is not one]
         lost, n = sum(other.lost for other in others), sum(other.n for other in others)
         more = one.group not in shown and n and one.lost > one.gained and one.lost * n > lost * one.n
         if more and fisher_exact(one.lost, one.n, lost, n) <= options.alpha / len(judged):
-            reasons.append((one.attribute, one.group, one.structure))
+            reasons.append((one.group, one.structure))
     return reasons
 
 
-def _unpaired(change: GroupChange, evidence: Evidence, options: JudgeOptions) -> bool:
+def _unpaired(change: GroupChange, own: ModelGains, options: JudgeOptions) -> bool:
     """Return whether more of a group than of the others have, in some case, no score of both models."""
-    same = [one for one in evidence.changes if one.attribute == change.attribute]
-    others = [one for one in same if one.structure == change.structure and one.group != change.group]
+    others = [one for one in own.changes if one.structure == change.structure and one.group != change.group]
     lacking, rest = (sum(one.size - one.n + one.partly for one in part) for part in ([change], others))
     size, size_rest = change.size, sum(one.size for one in others)
     if not size or not size_rest or lacking * size_rest <= rest * size:
         return False
-    return fisher_exact(lacking, size, rest, size_rest) <= options.alpha / len(same)
+    return fisher_exact(lacking, size, rest, size_rest) <= options.alpha / len(own.changes)
 
 
 def _reasons(
-    attribute: str,
-    groups: set[str],
-    lost: Sequence[GroupChange],
-    evidence: Evidence,
-    options: JudgeOptions,
-) -> tuple[GainReason, ...]:
+    groups: set[str], lost: Sequence[GroupChange], own: ModelGains, options: JudgeOptions
+) -> list[GainReason]:
     """Return what no green verdict is given with, though no test of the pair shows it."""
     kinds = GainReasonKind
-    reasons = [GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure) for one in lost]
-    of_attribute = [one for one in evidence.changes if one.attribute == attribute]
-    absent = {one.structure for one in of_attribute} - {one.structure for one in of_attribute if one.n}
-    dropped = {one.structure for one in of_attribute if one.structure in absent and one.dropped}
-    reasons += [
-        GainReason(kinds.DROPPED_STRUCTURE, attribute, None, structure) for structure in sorted(dropped)
-    ]
-    for one in of_attribute:
+    reasons = [GainReason(kinds.LOSS_BEYOND_MARGIN, one.group, one.structure) for one in lost]
+    absent = {one.structure for one in own.changes} - {one.structure for one in own.changes if one.n}
+    dropped = {one.structure for one in own.changes if one.structure in absent and one.dropped}
+    reasons += [GainReason(kinds.DROPPED_STRUCTURE, None, structure) for structure in sorted(dropped)]
+    for one in own.changes:
         if one.structure in absent:
             continue
         # At most so many have a score with the baseline in every case that matters here.
         if one.dropped > options.failure_margin * (one.n + one.missing_after - one.partly):
-            reasons.append(GainReason(kinds.DROPPED_SUBJECTS, attribute, one.group, one.structure))
-        elif _unpaired(one, evidence, options):
-            reasons.append(GainReason(kinds.UNPAIRED, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.DROPPED_SUBJECTS, one.group, one.structure))
+        elif _unpaired(one, own, options):
+            reasons.append(GainReason(kinds.UNPAIRED, one.group, one.structure))
         if not one.judged and one.net_harmed >= _FEW:
-            reasons.append(GainReason(kinds.SMALL_GROUP_FAILS, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.SMALL_GROUP_FAILS, one.group, one.structure))
         elif not one.judged and one.loses:
-            reasons.append(GainReason(kinds.LOSS_BEYOND_MARGIN, attribute, one.group, one.structure))
+            reasons.append(GainReason(kinds.LOSS_BEYOND_MARGIN, one.group, one.structure))
     reasons += [
-        GainReason(kinds.UNKNOWN_GROUP_FAILS, attribute, one.group, one.structure)
-        for one in evidence.unknown
-        if one.attribute == attribute and (one.net_harmed >= _FEW or one.loses)
+        GainReason(kinds.UNKNOWN_GROUP_FAILS, one.group, one.structure)
+        for one in own.unknown
+        if one.net_harmed >= _FEW or one.loses
     ]
+    too_small = {one.group for one in own.unjudged}
     reasons += [
-        GainReason(kinds.UNJUDGED_STRUCTURE, attribute, one.group, one.structure)
-        for one in evidence.unjudged
-        if one.attribute == attribute and one.group in groups and one.structure not in (None, *absent)
+        GainReason(kinds.UNJUDGED_STRUCTURE, one.group, one.structure)
+        for one in own.changes
+        if one.group in groups - too_small and not one.judged and one.structure not in absent
     ]
-    return tuple(reasons)
+    return reasons

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping
-from fairseg.statistics.gain_findings import GainsJudgement
+from fairseg.statistics.gain_findings import GainsJudgement, ModelGains, PairGains
 from fairseg.statistics.gain_rows import gain_row
 from fairseg.statistics.gain_tests import ENDPOINTS, Cohort, GainTests, gain_tests
-from fairseg.statistics.gain_verdicts import Evidence, model_verdicts
-from fairseg.statistics.group_changes import failing, group_changes, unjudged, unknown_changes
+from fairseg.statistics.gain_verdicts import judged_gains
+from fairseg.statistics.group_changes import failing, group_changes
 from fairseg.statistics.harm import harm_rows
 from fairseg.statistics.judge_options import JudgeOptions
 
@@ -75,27 +75,34 @@ def judge_gains(
     if paired is not None:
         both = [_checked(one, {name: two}, groupings, structures) for name, (one, two) in paired.items()]
     cohort = Cohort.of(before, np.stack(after), groupings, structures, drop, fewer, strata, both)
-    tests = gain_tests(cohort)
     found = tuple(
-        model_verdicts(name, _evidence(cohort, number, tests[number]), cohort.groupings, options)
-        for number, name in enumerate(models)
+        judged_gains(
+            _found(cohort, number, name, of_model),
+            cohort.groupings,
+            options,
+            stratified=cohort.blocks is not None,
+        )
+        for number, (name, of_model) in enumerate(zip(models, gain_tests(cohort), strict=True))
     )
     return GainsJudgement(found, tuple(structures), options, drop)
 
 
-def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
+def _found(cohort: Cohort, model: int, name: str, tests: GainTests) -> ModelGains:
+    """Return all that is known of a model, without verdicts."""
     known = ~np.isnan(cohort.before[model, :, 0])
-    rows, sizes = {}, {}
+    pairs = []
     for pair_index, pair in enumerate(cohort.pairs):
-        first, second = cohort.members(pair)
-        sizes[pair] = int((first & known).sum()), int((second & known).sum())
-        rows[pair] = tuple(
+        grouping = cohort.groupings[pair.attribute]
+        names = grouping.name, grouping.group_name(pair.first), grouping.group_names[pair.second]
+        first, second = (int((group & known).sum()) for group in cohort.members(pair))
+        rows = tuple(
             gain_row(cohort, model, tests, pair_index, structure, endpoint, within, adjusted=adjusted)
             for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist()
             for endpoint in range(len(ENDPOINTS))
             for adjusted in ((False, True) if cohort.blocks else (False,))
             if (within := cohort.strata(model, pair, structure, adjusted=adjusted)) is not None
         )
+        pairs.append(PairGains(*names, first, second, rows))
     harm = harm_rows(
         cohort.before[model],
         cohort.after[model],
@@ -105,15 +112,15 @@ def _evidence(cohort: Cohort, model: int, tests: GainTests) -> Evidence:
         options=cohort.options,
         alpha=cohort.options.alpha / len(cohort.after),
     )
-    return Evidence(
-        rows,
-        sizes,
+    return ModelGains(
+        name,
+        cohort.groupings[0].name,
+        tuple(pairs),
         group_changes(cohort, model),
         harm,
-        failing(cohort, model),
-        unjudged(cohort, model),
-        unknown_changes(cohort, model),
-        cohort.blocks is not None,
+        failing(cohort, model, cohort.raw_after[model]),
+        failing(cohort, model, cohort.raw_before),
+        group_changes(cohort, model, unknown=True),
     )
 
 

@@ -1,20 +1,19 @@
 """What became of each group by itself with the second of two models: counts, changes, failing, too few."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
-from fairseg.statistics.gain_findings import Failing, GroupChange, Unjudged
+from fairseg.statistics.findings import GroupFacts
+from fairseg.statistics.gain_findings import GroupChange
 from fairseg.statistics.gain_tests import Cohort
-from fairseg.statistics.group_facts import OVERALL_WEIGHT, failing_p, fails_by_limits, hold_together
+from fairseg.statistics.group_facts import OVERALL_WEIGHT, StructureScores, with_failing
 from fairseg.statistics.harm import net_events
 from fairseg.statistics.limits import Interval
 from fairseg.statistics.paired_shares import paired_share_limits
 from fairseg.statistics.reasons import UNKNOWN
-from fairseg.statistics.two_samples import median_limits, signed_rank_limits, wilson
+from fairseg.statistics.two_samples import median_limits, signed_rank_limits
 
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
 _ROUNDING = 1e-9
@@ -22,22 +21,13 @@ _TENTH, _LEAST = 0.1, 5  # the lowest of a group: a tenth, and at least so many 
 _NEAR = 0.1  # share of the subjects whose gains are near the centre, below which it is not typical
 
 
-def group_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
-    """Return the change of every group and structure, overall first."""
+def group_changes(cohort: Cohort, model: int, *, unknown: bool = False) -> tuple[GroupChange, ...]:
+    """Return the change of every group and structure, overall first; or of those of unknown group, if any."""
     return tuple(
         _change(cohort, model, attribute, group, structure)
         for attribute, grouping in enumerate(cohort.groupings)
-        for group in range(len(grouping.group_names))
-        for structure in range(len(cohort.structures))
-    )
-
-
-def unknown_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
-    """Return the same of those of unknown group, by attribute; none where there are no such subjects."""
-    return tuple(
-        _change(cohort, model, attribute, -1, structure)
-        for attribute in range(len(cohort.groupings))
-        if (cohort.ids[:, attribute] < 0).any()
+        for group in range(-1 if unknown else 0, 0 if unknown else len(grouping.group_names))
+        if group >= 0 or (grouping.ids < 0).any()
         for structure in range(len(cohort.structures))
     )
 
@@ -45,7 +35,7 @@ def unknown_changes(cohort: Cohort, model: int) -> tuple[GroupChange, ...]:
 def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: int) -> GroupChange:
     options, grouping = cohort.options, cohort.groupings[attribute]
     judged = cohort.judged(model, attribute)
-    member = cohort.ids[:, attribute] == group  # of an unknown one it is -1
+    member = grouping.ids == group  # of an unknown one it is -1
     raw_before, raw_after = cohort.raw_before[:, structure], cohort.raw_after[model, :, structure]
     pair = cohort.before[model, :, structure], cohort.after[model, :, structure]
     only_before, only_after = (
@@ -166,61 +156,25 @@ def _of_other_cases(raw: Floats, both: Floats) -> npt.NDArray[np.bool_]:
     return ~np.isnan(raw) & ~(np.abs(raw - both) <= _ROUNDING)
 
 
-def failing(cohort: Cohort, model: int) -> tuple[Failing, ...]:
-    """Return where the second model is shown to fail, and where the baseline is.
+def failing(cohort: Cohort, model: int, scores: Floats) -> tuple[GroupFacts, ...]:
+    """Return where scores, (N, S), show that their model fails, of everyone and of every judged group.
 
-    Both are judged as on a page of that model alone: over all groups and structures together, and over those
+    They are judged as on a page of that model alone: over all groups and structures together, and over those
     of everyone.
     """
-    options, results = cohort.options, []
-    for baseline, scores in ((False, cohort.raw_after[model]), (True, cohort.raw_before)):
-        parts = [
-            (structure, attribute, group, values)
-            for structure in range(len(cohort.structures))
-            for attribute, group, values in _parts(cohort, model, scores[:, structure])
-            if values.size >= options.min_size
-        ]
-        shown: dict[int, bool] = {}
-        for everyone in (True, False):
-            indices = [index for index, (_, _, group, _) in enumerate(parts) if (group is None) == everyone]
-            p = [failing_p(parts[index][-1], options) for index in indices]
-            weights = [1 if parts[index][0] else OVERALL_WEIGHT for index in indices]
-            shown |= zip(indices, hold_together(p, weights, options.alpha), strict=True)
-        for index, (structure, attribute, group, values) in enumerate(parts):
-            if not shown[index]:
-                continue
-            failures = int((values < options.failure_threshold).sum())
-            if fails_by_limits(median_limits(values), wilson(failures, values.size), options):
-                middle = float(np.median(values))
-                name = cohort.structures[structure]
-                results.append(Failing(baseline, attribute, group, name, values.size, middle, failures))
-    return tuple(results)
-
-
-def _parts(cohort: Cohort, model: int, scores: Floats) -> Iterator[tuple[str | None, str | None, Floats]]:
-    """Yield everyone's scores, then those of every judged group."""
-    known = ~np.isnan(scores)
-    yield None, None, scores[known]
-    for attribute, grouping in enumerate(cohort.groupings):
-        for group in cohort.judged(model, attribute):
-            member = known & (cohort.ids[:, attribute] == group)
-            yield grouping.name, grouping.group_names[group], scores[member]
-
-
-def unjudged(cohort: Cohort, model: int) -> tuple[Unjudged, ...]:
-    """Return groups with too few subjects, and structures that a judged group has too few of."""
-    known, too_small = ~np.isnan(cohort.before[model]), []
-    for attribute, grouping in enumerate(cohort.groupings):
-        judged = cohort.judged(model, attribute)
-        for group, name in enumerate(grouping.group_names):
-            here = known[cohort.ids[:, attribute] == group]
-            counts, size = here.sum(axis=0), len(here)
-            if group not in judged:
-                too_small.append(Unjudged(grouping.name, name, None, int(counts[0]), size))
-                continue
-            too_small += [
-                Unjudged(grouping.name, name, structure, int(count), size)
-                for structure, count in zip(cohort.structures[1:], counts[1:], strict=True)
-                if count < cohort.options.min_size
-            ]
-    return tuple(too_small)
+    options, everyone, of_groups = cohort.options, [], []
+    groups = [
+        (grouping.name, grouping.group_names[group], grouping.ids == group)
+        for attribute, grouping in enumerate(cohort.groupings)
+        for group in cohort.judged(model, attribute)
+    ]
+    for name, column in zip(cohort.structures, scores.T, strict=True):
+        one = StructureScores(name, column, options)
+        everyone.append(one.facts("", "", np.ones(len(scores), dtype=bool), options))
+        of_groups += [one.facts(*group, options) for group in groups]
+    facts = [
+        fact for part in (everyone, of_groups) for fact in with_failing(part, cohort.structures[0], options)
+    ]
+    return tuple(
+        fact for name in cohort.structures for fact in facts if fact.fails and fact.structure == name
+    )

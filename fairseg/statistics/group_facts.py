@@ -141,7 +141,7 @@ class StructureScores:
         return GroupFacts(
             *about,
             judged=judged,
-            median=median.estimate,
+            median=float(np.median(known)),
             median_low=median.low,
             median_high=median.high,
             failures=fails,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers, Side
-from fairseg.statistics.findings import ALL_OTHERS, Finding, Grouping
+from fairseg.statistics.findings import Finding, Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.permutation import Row, adjusted_p, local_level, smallest_p_values
 from fairseg.statistics.row_tests import RowTest, observe, row_samples
@@ -46,7 +46,7 @@ def finding_of(row: Row, grouping: Grouping, name: str, endpoint: Endpoint, marg
         grouping.name,
         name,
         endpoint,
-        ALL_OTHERS if row.first is None else grouping.group_names[row.first],
+        grouping.group_name(row.first),
         grouping.group_names[row.second],
         first.size,
         second.size,

@@ -36,7 +36,7 @@ def model_answer(result: Compared, model: ModelGains) -> str:
     row = None if pair is None else pair.telling
     told_row = None if row is None else spoken_row(row, result)
     told_structure = row.structure if row is not None and model.verdict in AGAINST else None
-    few = {one.group for one in model.unjudged if one.structure is None and one.attribute == model.primary}
+    few = {one.group for one in model.unjudged if one.attribute == model.primary}
     reference = result.analyses[0].grouping().reference_name
     return say(
         "gains",
@@ -75,7 +75,7 @@ def _unjudged(model: ModelGains, pair: PairGains | None, overall: str) -> list[s
     reasons = () if pair is None or not spoken else pair.reasons
     told_groups = {one.group for one in reasons if one.kind is GainReasonKind.SMALL_GROUP_FAILS}
     texts_of_groups = []
-    for one in (one for one in model.unjudged if one.structure is None):
+    for one in model.unjudged:
         texts = [f"{one.n} of {one.size} with both scores"] if one.n < one.size else []
         changes = [
             each for each in model.changes if (each.attribute, each.group) == (one.attribute, one.group)
@@ -175,18 +175,17 @@ def _failing(model: ModelGains, overall: str) -> list[dict[str, Any]]:
     """
     groups = {one.group for one in model.changes if one.n and one.attribute == model.primary}
     failures = []
-    for one in sorted(model.failing, key=lambda one: one.structure != overall):
-        key = (one.baseline, one.structure)
-        fail = {each.group for each in model.failing if each.group and (each.baseline, each.structure) == key}
-        whole = any(not each.group and (each.baseline, each.structure) == key for each in model.failing)
-        everyone = whole and bool(groups) and groups <= fail and not model.unknown
-        if one.group and everyone:
-            continue
-        label = one.group or ("everyone" if everyone else "all subjects together")
-        facts = {name: getattr(one, name) for name in ("baseline", "structure", "median", "failures", "n")}
-        failures.append({"who": label, **facts})
-    of_model, of_baseline = ([one for one in failures if one["baseline"] == side] for side in (False, True))
-    return [*of_model[:3], *of_baseline[:3]]
+    for baseline, failing in ((False, model.failing), (True, model.baseline_failing)):
+        entries = []
+        for one in sorted(failing, key=lambda one: one.structure != overall):
+            fail = {each.group for each in failing if each.structure == one.structure}
+            everyone = bool(groups) and fail >= {"", *groups} and not model.unknown
+            if not (one.group and everyone):
+                label = one.group or ("everyone" if everyone else "all subjects together")
+                facts = {name: getattr(one, name) for name in ("structure", "median", "failures", "n")}
+                entries.append({"who": label, "baseline": baseline, **facts})
+        failures += entries[:3]
+    return failures
 
 
 def _losses(model: ModelGains, result: Compared) -> list[dict[str, str]]:
@@ -232,11 +231,15 @@ def _reasons(
     """Return the reasons against a greener verdict of a pair that are not told yet, each in words, once."""
     overall, options = result.judgement.structures[0], result.options
     facts = {"model": model.model, "baseline": result.baseline, "overall": overall, "options": options}
-    changes: dict[tuple[str, str | None, str | None], GroupChange] = {
-        (one.attribute, one.group, one.structure): one for one in (*model.changes, *model.unknown)
+    if pair is None:
+        return []
+    changes: dict[tuple[str | None, str | None], GroupChange] = {
+        (one.group, one.structure): one
+        for one in (*model.changes, *model.unknown)
+        if one.attribute == pair.attribute
     }
     texts = []
-    for one in () if pair is None else pair.reasons:
+    for one in pair.reasons:
         about_group = one.kind not in (GainReasonKind.DROPPED_STRUCTURE, GainReasonKind.HIDDEN_TENTH)
         # A row comes with its limits; those of a group's own change are told where the row is within margins.
         told_with_row = one.kind is GainReasonKind.REMAINING_MARGIN and not (
@@ -245,13 +248,13 @@ def _reasons(
         if told_with_row or (one.group is None and about_group):
             continue
         if one.kind is GainReasonKind.DROPPED_SUBJECTS:
-            dropped = [changes[one.attribute, one.group, at].dropped for at in result.judgement.structures]
+            dropped = [changes[one.group, at].dropped for at in result.judgement.structures]
             if _told_elsewhere(dropped, overall=one.structure == overall):
                 continue
         related = _related(model, pair, one, result)
         if told_row is not None and _repeats(told_row, related):
             continue
-        change = changes.get((one.attribute, one.group, one.structure))
+        change = changes.get((one.group, one.structure))
         by = "" if change is None else _abs(change.change, numbers.score, options.margin)
         if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
             by = _abs(change.lowest, numbers.score)
@@ -260,7 +263,7 @@ def _reasons(
 
 
 def _related(
-    model: ModelGains, pair: PairGains | None, reason: GainReason, result: Compared
+    model: ModelGains, pair: PairGains, reason: GainReason, result: Compared
 ) -> dict[str, dict[str, Any] | None]:
     """Return what the text of a reason tells of other rows than its own; None where it tells nothing."""
     kind = reason.kind
@@ -268,7 +271,7 @@ def _related(
     return {
         "mean": _mean_gain(pair, reason) if kind is GainReasonKind.MEANS_DIFFER else None,
         "typical": _typical_gain(pair, reason, result) if kind is GainReasonKind.TYPICAL_OPPOSES else None,
-        "pair": None if reason.beside is None else _other_pair(model, reason, result),
+        "pair": None if reason.beside is None else _other_pair(model, pair, reason, result),
         "ahead": _ahead(pair, reason, result) if ahead else None,
     }
 
@@ -339,12 +342,15 @@ def _rose(
     return gains[:3]
 
 
-def _other_pair(model: ModelGains, reason: GainReason, result: Compared) -> dict[str, Any]:
+def _other_pair(model: ModelGains, pair: PairGains, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return the row of another pair as sentences tell it, and whether its gap was and is the largest."""
     at = (reason.structure, reason.endpoint)
-    pairs = [pair for pair in model.pairs if pair.attribute == reason.attribute]
     rows = [
-        row for pair in pairs for row in pair.rows if (row.structure, row.endpoint) == at and not row.adjusted
+        row
+        for one in model.pairs
+        if one.attribute == pair.attribute
+        for row in one.rows
+        if (row.structure, row.endpoint) == at and not row.adjusted
     ]
     row = next(row for row in rows if (row.first, row.second) == (reason.beside, reason.group))
     was, is_now = (
@@ -355,11 +361,10 @@ def _other_pair(model: ModelGains, reason: GainReason, result: Compared) -> dict
     return {**spoken_row(row, result), "was": was, "is_now": is_now}
 
 
-def _ahead(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
+def _ahead(pair: PairGains, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return whom a group was ahead of or behind in the mean or a share, and by how much, before and now."""
-    rows = () if pair is None else pair.rows
     at = (reason.structure, reason.endpoint, False)
-    row = next(one for one in rows if (one.structure, one.endpoint, one.adjusted) == at)
+    row = next(one for one in pair.rows if (one.structure, one.endpoint, one.adjusted) == at)
     write = numbers.score if row.endpoint is Endpoint.TYPICAL else numbers.points_of
     second = reason.group == row.second
     before, after = row.mean_gaps or (row.gap_before.interval, row.gap_after.interval)
@@ -373,13 +378,13 @@ def _ahead(pair: PairGains | None, reason: GainReason, result: Compared) -> dict
     }
 
 
-def _typical_gain(pair: PairGains | None, reason: GainReason, result: Compared) -> dict[str, Any]:
+def _typical_gain(pair: PairGains, reason: GainReason, result: Compared) -> dict[str, Any]:
     """Return who typically gained more than whom in a structure, and by how much."""
     spoken = spoken_row(_typical_row(pair, reason), result)
     return {"gained": spoken["gained"], "other": spoken["other"], "by": spoken["gain"]}
 
 
-def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
+def _mean_gain(pair: PairGains, reason: GainReason) -> dict[str, Any]:
     """Return who gained more than whom in the mean, by how much, and whether that is less than typically."""
     row = _typical_row(pair, reason)
     assert row.mean_gain is not None
@@ -388,10 +393,9 @@ def _mean_gain(pair: PairGains | None, reason: GainReason) -> dict[str, Any]:
     return {"gained": order[0], "other": order[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
 
 
-def _typical_row(pair: PairGains | None, reason: GainReason) -> GainRow:
+def _typical_row(pair: PairGains, reason: GainReason) -> GainRow:
     """Return the typical case among all subjects, in the structure of a reason."""
-    rows = () if pair is None else pair.rows
-    return next(row for row in rows if row.mean_gain is not None and row.structure == reason.structure)
+    return next(row for row in pair.rows if row.mean_gain is not None and row.structure == reason.structure)
 
 
 def _changes(

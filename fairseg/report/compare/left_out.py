@@ -67,7 +67,6 @@ def left_out(
         ("group", one.group, one.group, each.model, least)
         for each in judgement.models
         for one in each.unjudged
-        if one.structure is None
     ]
     return pd.DataFrame(lost, columns=list(COLUMNS))
 

@@ -379,7 +379,7 @@ def test_no_figure_of_the_baseline_is_given_to_the_model() -> None:
     result = judged(base, changed(base, B=0.05))
     assert result.verdicts == {"other": Verdict.FAILS}
     about = result.sentence.split("base fails for B:")
-    (before,) = (one.median for one in result.judgement.models[0].failing if one.baseline and one.group)
+    (before,) = (one.median for one in result.judgement.models[0].baseline_failing if one.group)
     assert f"{before:.3f}" in about[1]
     assert f"{before:.3f}" not in about[0]
 
