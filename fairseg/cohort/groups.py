@@ -19,7 +19,6 @@ from fairseg.cohort.levels import (
     alike,
     as_float,
     bin_names,
-    bin_numeric,
     by_number,
     check_edges,
     is_missing,
@@ -33,7 +32,7 @@ from fairseg.cohort.levels import (
 from fairseg.cohort.measurements import MOST_NUMBERS, check_is_no_measurement, tidied, without_odd
 from fairseg.cohort.vectors import Vector, on_cpu, read_vector
 from fairseg.io.cells import Levels, cells_of, coded, combined, each
-from fairseg.io.sentences import brief, did_you_mean, listed, not_among
+from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +78,8 @@ class Groups:
         if cells is None:
             cells = [(name,) for name in _group_names(attributes)]
             attributes = ("group",)
-        for field_name, value in (
-            ("attributes", tuple(attributes)),
-            ("cells", tuple(cells)),
-            ("bins", bins or {}),
-        ):
+        values = {"attributes": tuple(attributes), "cells": tuple(cells), "bins": bins or {}}
+        for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
         if len(set(self.names)) != len(self.cells):
             twice = next(name for name, count in Counter(self.names).items() if count > 1)
@@ -166,6 +162,29 @@ class Groups:
         return tuple(map(self._name, self.cells))
 
     @property
+    def short_names(self) -> tuple[str, ...]:
+        """The names of the groups in sentences, tables and charts: of an intersection its levels alone.
+
+        A level is enough unless two attributes have one of that name, or it is a bare number.
+
+        >>> cohort = {"sex": ["F", "M"], "age": [41, 57], "smoker": ["no", "yes"], "diabetic": ["yes", "no"]}
+        >>> Groups.from_table(cohort, by=("sex", "age"), bins={"age": [50]}).short_names
+        ('age<50 / F', 'age>=50 / M')
+        >>> Groups.from_table(cohort, by=("smoker", "diabetic")).short_names
+        ('diabetic=no / smoker=yes', 'diabetic=yes / smoker=no')
+        """
+        if len(self.attributes) == 1:
+            return self.names
+        levels = Counter(level for column in zip(*self.cells, strict=True) for level in set(column))
+        return tuple(
+            " / ".join(
+                f"{name}={level}" if levels[level] > 1 or level.replace(".", "").isdigit() else level
+                for name, level in zip(self.attributes, cell, strict=True)
+            )
+            for cell in self.cells
+        )
+
+    @property
     def alike(self) -> list[tuple[str, tuple[str, ...]]]:
         """Attribute and levels of it that are probably one, for each such set.
 
@@ -181,8 +200,7 @@ class Groups:
         >>> Groups.from_table({"sex": ["F", "unknown", "M"]}, by="sex").perhaps_missing
         [('sex', ('unknown',))]
         """
-        suspects = [(name, perhaps_missing(levels)) for name, levels in self._levels()]
-        return [(name, names) for name, names in suspects if names]
+        return [(name, names) for name, levels in self._levels() if (names := perhaps_missing(levels))]
 
     def _levels(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return each attribute that is not cut into bins, and its levels."""
@@ -332,8 +350,7 @@ class Groups:
 
     def _warn_of(self, unseen: Counter[str]) -> None:
         for name, count in unseen.items():
-            unknown = f"{count} row{'s' if count != 1 else ''} unknown"
-            logger.warning("group %s is not among the known groups: %s", name, unknown)
+            logger.warning("group %s is not among the known groups: %s unknown", name, counted(count, "row"))
 
     def _name(self, cell: tuple[str, ...]) -> str:
         if len(cell) == 1:
@@ -407,7 +424,10 @@ def _coded_bins(table: Table, name: str, values: list[Any], edges: tuple[float, 
         case = f" (case {list(table['case'])[row]})" if "case" in table else ""
         raise ValueError(no_number(name, repr(values[row]) + case, values[row]))
     codes, numbers = coded(lambda value: None if is_missing(value) else as_float(value), cells)
-    return codes, bin_numeric(numbers, edges, name)
+    names = bin_names(name, check_edges(name, edges))
+    # An edge belongs to the bin above it.
+    bins = np.searchsorted(edges, [number or 0.0 for number in numbers], side="right")
+    return codes, [None if number is None else names[at] for number, at in zip(numbers, bins, strict=True)]
 
 
 def levels_of(column: Any) -> tuple[list[str | None], tuple[str, ...]]:

@@ -34,27 +34,6 @@ _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")  # a whole number as pandas writes it beside a missing value
 
 
-def bin_numeric(values: Sequence[Any], edges: Sequence[float], name: str) -> list[str | None]:
-    """Cut numbers into named bins at explicit edges; an edge belongs to the bin above it.
-
-    Args:
-        values: numbers, or text that reads as numbers; missing values stay missing.
-        edges: increasing cut points.
-        name: the attribute, for the names of the bins.
-
-    Raises:
-        ValueError: edges do not increase, or a value is no finite number.
-
-    >>> bin_numeric([41, 50, None, 72.5], [50, 65], "age")
-    ['age<50', '50<=age<65', None, 'age>=65']
-    """
-    cuts = check_edges(name, edges)
-    labels = bin_names(name, cuts)
-    numbers = each(lambda value: None if is_missing(value) else _number(name, value), values)
-    bins = np.searchsorted(cuts, [number or 0.0 for number in numbers], side="right")
-    return [None if number is None else labels[index] for number, index in zip(numbers, bins, strict=True)]
-
-
 def check_edges(name: str, values: float | Sequence[float]) -> tuple[float, ...]:
     """Return the edges of bins, or the one, as numbers, or raise a ValueError that names the attribute."""
     try:
@@ -73,13 +52,6 @@ def bin_names(name: str, edges: tuple[float, ...]) -> list[str]:
     cuts = [f"{edge:.15g}" for edge in edges]
     middle = [f"{low}<={name}<{high}" for low, high in pairwise(cuts)]
     return [f"{name}<{cuts[0]}", *middle, f"{name}>={cuts[-1]}"]
-
-
-def _number(name: str, value: object) -> float:
-    number = as_float(value)
-    if not isfinite(number):
-        raise ValueError(no_number(name, repr(value), value))
-    return number
 
 
 def in_years(cells: Sequence[Any]) -> tuple[list[Any], str]:

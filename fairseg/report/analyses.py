@@ -14,7 +14,6 @@ from fairseg.cohort.attributes import check_attributes
 from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
-from fairseg.cohort.short_names import short_names
 from fairseg.io.calls import Call, is_path
 from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
 from fairseg.metrics.fairness import Floats
@@ -75,7 +74,7 @@ class Analysis:
 
     def grouping(self) -> Grouping:
         """Return this as the statistics take it."""
-        names = short_names(self.groups)
+        names = self.groups.short_names
         return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
@@ -285,7 +284,7 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
     members = membership(scores, groups)
     chosen = None
     if reference is not None:
-        short = short_names(groups)  # as tables and charts name them
+        short = groups.short_names  # as tables and charts name them
         try:
             named = str(reference)
             chosen = short.index(named) if named in short else groups.index(named)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.ids import as_ids
-from fairseg.cohort.short_names import short_names
 from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.sections import ReportSections
 from fairseg.report.templates import say
@@ -53,7 +52,7 @@ class Audited:
     def missing(self) -> pd.DataFrame:
         """What is missing in which group of the first grouping, as `missingness` has it."""
         groups, table = self.analyses[0].groups, self.scores.table
-        return missingness(table, as_ids(groups.encode(table), known=short_names(groups)))
+        return missingness(table, as_ids(groups.encode(table), known=groups.short_names))
 
     @cached_property
     def held_fixed(self) -> str:

@@ -7,7 +7,6 @@ from operator import itemgetter
 from typing import Any
 
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.short_names import short_names
 from fairseg.report import numbers
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
@@ -110,6 +109,6 @@ def parts_table(groups: Groups, counts: list[int]) -> Table:
     """Return a table that explains the short names of intersections, with numbers of subjects."""
     rows = [
         (name, *cell, Cell(count, kind="count"))
-        for name, cell, count in zip(short_names(groups), groups.cells, counts, strict=True)
+        for name, cell, count in zip(groups.short_names, groups.cells, counts, strict=True)
     ]
     return Table.of("Groups and their parts", [*groups.attributes, "Subjects"], rows, corner="Group")

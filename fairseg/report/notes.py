@@ -8,7 +8,6 @@ import pandas as pd
 from fairseg import __version__
 from fairseg.cohort.columns import DISTANCES, METRICS
 from fairseg.cohort.levels import na_options
-from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
@@ -83,7 +82,7 @@ def skipped_note(scores: Scores, analysis: Analysis) -> list[str]:
     """Return a line that counts the cases that were skipped, by group; none without."""
     if scores.skipped.empty:
         return []
-    names = (*short_names(analysis.groups), "unknown group")
+    names = (*analysis.groups.short_names, "unknown group")
     counts = lost_cases(scores, analysis.groups, skipped_only=True)
     few = len(names) < _FEW_GROUPS
     by_group = [
@@ -109,14 +108,14 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
         lines.append(say("duplicates", sets=len(sets), subjects=sum(map(len, sets)), example=example))
     for name in (name for name in DISTANCES if name in columns):
         for one in scale_ratios(columns[name], first.members.ids, columns.get("dice")):
-            larger, smaller = (short_names(first.groups)[code] for code in (one.larger, one.smaller))
+            larger, smaller = (first.groups.short_names[code] for code in (one.larger, one.smaller))
             title = METRICS[name].title
             lines.append(say("scale", title=title, larger=larger, smaller=smaller, ratio=one.ratio))
     case = pd.factorize(scores.table["case"])[0]
     pairs = np.stack([scores.subjects[0], case])[:, scores.table["dice"].notna().to_numpy()]
     counts = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(names))
     if uneven := uneven_cases(np.where(counts, counts, np.nan), first.members.ids):
-        most, least = (short_names(first.groups)[code] for code in (uneven.larger, uneven.smaller))
+        most, least = (first.groups.short_names[code] for code in (uneven.larger, uneven.smaller))
         lines.append(say("cases", most=most, least=least, many=uneven.many, few=uneven.few))
     if look_like_percentages(columns[scores.metrics[0]].ravel()):
         lines.append(say("percentages"))

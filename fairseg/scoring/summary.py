@@ -16,7 +16,6 @@ import pandas as pd
 from fairseg.cohort.columns import DISTANCES, METRICS, OVERALL, VOXELS, title
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
-from fairseg.cohort.short_names import short_names
 from fairseg.io.sentences import brief
 from fairseg.metrics.fairness import Floats, fairness_gap, iqr, mann_whitney_u, skewed_error_ratio
 from fairseg.metrics.grouped import GroupedValues
@@ -73,7 +72,7 @@ class Summary:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the groups in tables and charts."""
-        return short_names(self.groups)
+        return self.groups.short_names
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

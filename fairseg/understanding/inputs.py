@@ -13,7 +13,6 @@ from fairseg.cohort.attributes import read_subjects
 from fairseg.cohort.case_names import cohort_as_files, hint_of_no_match
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.reading import TableOptions
-from fairseg.cohort.short_names import short_names
 from fairseg.cohort.table import read_cohort
 from fairseg.io.images import find_masks
 from fairseg.io.sentences import counted, did_you_mean, listed
@@ -218,7 +217,7 @@ def gather(
         case_subjects=pd.Index(subjects).get_indexer(pd.Index(table["subject"])).astype(np.int64),
         subjects=tuple(subjects),
         ids=np.array([order.index(int(group)) for group in group_of.loc[subjects]], dtype=np.int64),
-        names=tuple(short_names(groups)[group] for group in order),
+        names=tuple(groups.short_names[group] for group in order),
         left_out=pd.DataFrame(members.left_out, columns=["group", "subjects", "why"]),
         table=table.drop_duplicates("subject").set_index("subject").loc[subjects].reset_index(),
         frame=frame,
@@ -279,7 +278,7 @@ def _in_training(table: pd.DataFrame | None, groups: Groups, judged: Sequence[in
     if table is None:
         return {}
     members = read_subjects(table, groups.encode(table), len(groups)).members
-    counts = {short_names(groups)[group]: int((members[:, 1] == group).sum()) for group in judged}
+    counts = {groups.short_names[group]: int((members[:, 1] == group).sum()) for group in judged}
     return counts if all(counts.values()) else {}
 
 
@@ -335,7 +334,7 @@ class _Members:
         leaving = self.judged[mask]
         parts = [leaving[leaving["group"] == group] for group in sorted(set(leaving["group"]))]
         for part in parts if of_groups else [leaving][: len(leaving)]:
-            name = short_names(self._groups)[part["group"].iloc[0]] if of_groups else ""
+            name = self._groups.short_names[part["group"].iloc[0]] if of_groups else ""
             self.left_out.append({"group": name, "subjects": part["subject"].nunique(), "why": why})
         self.judged = self.judged[~mask]
 
@@ -353,7 +352,7 @@ class _Members:
         )
         if self.judged["group"].nunique() < 2:
             sizes = ", ".join(
-                f"{short_names(self._groups)[group]} {n}" + (f" of {most}" if n < most else "")
+                f"{self._groups.short_names[group]} {n}" + (f" of {most}" if n < most else "")
                 for group, most in before.items()
                 for n in (int(counts.get(group, 0)),)
             )
@@ -376,7 +375,7 @@ def _order(groups: Groups, reference: str | None, members: _Members) -> list[int
     except ValueError as error:
         raise ValueError(f"reference: {error}") from None
     if first not in judged:
-        reasons = [one["why"] for one in members.left_out if one["group"] == short_names(groups)[first]]
+        reasons = [one["why"] for one in members.left_out if one["group"] == groups.short_names[first]]
         why = reasons[-1] if reasons else "it has no subjects"
         raise ValueError(f"reference: group {reference} cannot be judged: {why}")
     return [first, *(group for group in judged if group != first)]

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseg import Groups
-from fairseg.cohort.levels import bin_numeric
 
 MISSING = [None, float("nan"), np.nan, "", "  ", pd.NA, pd.NaT]
 SEX = st.sampled_from(["F", "M", "x, y", "", None])
@@ -23,6 +22,11 @@ ROWS = st.lists(st.tuples(SEX, SITE), min_size=1, max_size=30).filter(
 
 def columns(rows: list[tuple[Any, Any]]) -> dict[str, list[Any]]:
     return {"sex": [sex for sex, _ in rows], "site": [site for _, site in rows]}
+
+
+def binned(values: list[Any], edges: list[float], name: str) -> list[str | None]:
+    groups = Groups.from_values(values, name=name, bins=edges)
+    return [None if group < 0 else groups.name(group) for group in groups.encode({name: values})]
 
 
 # --- levels, names, ids -----------------------------------------------------------------------------
@@ -176,12 +180,12 @@ def test_bins_are_named_by_their_edges_and_an_edge_belongs_above() -> None:
     groups = Groups.from_table(table, by="age", bins={"age": [50, 65]})
     assert groups.names == ("age<50", "50<=age<65", "age>=65")
     np.testing.assert_array_equal(groups.encode(table), [0, 1, 1, 2, 2, -1, -1, -1])
-    assert bin_numeric(ages[:3], [50], "age") == ["age<50", "age>=50", "age>=50"]
+    assert binned(ages[:3], [50], "age") == ["age<50", "age>=50", "age>=50"]
 
 
 def test_zero_is_a_number_like_others_in_bins() -> None:
-    assert bin_numeric([0, -0.5, None, 0.5], [0], "z") == ["z>=0", "z<0", None, "z>=0"]
-    assert bin_numeric([0, 1], [0.5], "z") == ["z<0.5", "z>=0.5"]
+    assert binned([0, -0.5, None, 0.5], [0], "z") == ["z>=0", "z<0", None, "z>=0"]
+    assert binned([0, 1], [0.5], "z") == ["z<0.5", "z>=0.5"]
 
 
 def test_bins_that_do_not_occur_are_no_groups_and_later_become_unknown(
@@ -201,7 +205,7 @@ def test_bins_in_an_intersection_are_ordered_from_low_to_high() -> None:
 
 @pytest.mark.parametrize("edge", [12345678, 1234567, 0.12345678, 65, 1e-5])
 def test_the_name_of_a_bin_states_the_edge_exactly(edge: float) -> None:
-    below, above = bin_numeric([-1e9, 1e9], [edge], "x")
+    below, above = binned([-1e9, 1e9], [edge], "x")
     assert below is not None
     assert above is not None
     assert float(below.removeprefix("x<")) == float(above.removeprefix("x>=")) == edge
@@ -212,7 +216,7 @@ def test_edges_that_do_not_increase_are_refused_by_attribute(edges: list[float])
     with pytest.raises(ValueError, match=r"bins of 'age' must be increasing"):
         Groups.from_table({"age": [1, 2]}, by="age", bins={"age": edges})
     with pytest.raises(ValueError, match=r"bins of 'age' must be increasing"):
-        bin_numeric([1, 2], edges, "age")
+        Groups(("age",), [("age<50",)], {"age": tuple(edges)}).encode({"age": [1, 2]})
 
 
 @pytest.mark.parametrize("value", ["old", float("inf"), True, date(1960, 1, 1)], ids=repr)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.groups import Groups
-from fairseg.cohort.short_names import short_names
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import Analysis
 from fairseg.report.templates import say
@@ -78,7 +77,7 @@ def unscored_note(scores: Scores, aligned: Scores, overall: Floats, analysis: An
     """
     names, known = pd.Index(subject_names(aligned)), ~np.isnan(overall)
     skipped = names.isin(scores.skipped["subject"]) & ~names.isin(scores.table["subject"])
-    ids, groups = analysis.members.ids, short_names(analysis.groups)
+    ids, groups = analysis.members.ids, analysis.groups.short_names
     missing = np.bincount(ids[~known & ~skipped & (ids >= 0)], minlength=len(groups)).tolist()
     if not sum(missing):
         return []
