@@ -1,21 +1,23 @@
 """The result of a check, as numbers and names; `result.CheckResult` adds how to read it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
 from fairseg.checking.files import FileFacts
-from fairseg.checking.findings import CheckFinding, Severity
+from fairseg.checking.findings import CheckFinding, Severity, refusal
 from fairseg.checking.masks import label_counts
 from fairseg.scoring.labels import LabelMap
 
 SEVERITIES = list(Severity)  # the worst first
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Checked:
-    """The data that were checked, and the findings on them.
+    """The data that were checked, and the findings on them; `inputs` fills it in.
 
     Attributes:
         details: every finding, the worst first.
@@ -24,17 +26,27 @@ class Checked:
         groups: attribute, group, part, subjects, cases; one row a group (part ""), and one for each part of a
             split.
         numbers: attribute, known, least, median, most; one row an attribute that is a measurement.
+        part_of: case -> its part of a split, from the table.
         subjects: how many the table has.
         cases: how many the table has.
     """
 
-    details: tuple[CheckFinding, ...]
-    file_facts: tuple[FileFacts, ...]
-    names: LabelMap
-    groups: pd.DataFrame
-    numbers: pd.DataFrame
-    subjects: int
-    cases: int
+    details: list[CheckFinding] = field(default_factory=list)
+    file_facts: list[FileFacts] = field(default_factory=list)
+    names: LabelMap = field(default_factory=LabelMap)
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    numbers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    part_of: dict[str, str] = field(default_factory=dict)
+    subjects: int = 0
+    cases: int = 0
+
+    @contextmanager
+    def collecting_refusals(self, where: str) -> Iterator[None]:
+        """Make a reader's refusal a finding."""
+        try:
+            yield
+        except ValueError as error:
+            self.details += refusal(where, error)
 
     def count(self, severity: Severity) -> int:
         """Return the number of findings of a severity."""

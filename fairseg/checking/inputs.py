@@ -1,15 +1,16 @@
 """Collect the data of a check: a dataset, folders of masks or a table. A reader's refusal is a finding."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fairseg.checking.files import IMAGE, CaseFiles, FileFacts, look_into
+from fairseg.checking.checked import Checked
+from fairseg.checking.files import IMAGE, CaseFiles, look_into
 from fairseg.checking.findings import CheckFinding, Severity, finding, refusal
 from fairseg.checking.masks import file_findings
 from fairseg.checking.scores import score_findings
@@ -29,7 +30,7 @@ from fairseg.io.parallel import run_all
 from fairseg.io.structure_files import hint_of_layout
 from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import analyses_of, check_cohort, overall_scores
-from fairseg.scoring.labels import LabelMap, label_map
+from fairseg.scoring.labels import label_map
 from fairseg.scoring.subjects import check_judged
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing, VoxelSizes
@@ -62,50 +63,24 @@ class CheckOptions:
         return {"by": self.by, "reference": None, "also": (), "adjust": (), "bins": bins}
 
 
-@dataclass
-class CheckState:
-    """The facts and findings that a check collects."""
-
-    findings: list[CheckFinding] = field(default_factory=list)
-    files: list[FileFacts] = field(default_factory=list)
-    names: LabelMap = field(default_factory=LabelMap)
-    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
-    numbers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    part_of: dict[str, str] = field(default_factory=dict)  # case -> part, from the table
-    subjects: int = 0
-    cases: int = 0
-
-    @property
-    def stops(self) -> bool:
-        """Whether a command would stop at some finding."""
-        return any(each.severity is Severity.ERROR for each in self.findings)
-
-    @contextmanager
-    def collecting_refusals(self, where: str) -> Iterator[None]:
-        """Make a reader's refusal a finding."""
-        try:
-            yield
-        except ValueError as error:
-            self.findings += refusal(where, error)
-
-
-def from_folders(predictions: Path, references: Path, cohort: Any, options: CheckOptions) -> CheckState:
+def from_folders(
+    predictions: Path, references: Path, cohort: Any, state: Checked, options: CheckOptions
+) -> None:
     """Look at folders of masks and their table, as `audit` takes them."""
-    state = CheckState()
     predicted, true = (
         _masks(folder, argument, state)
         for folder, argument in ((predictions, "predictions"), (references, "references"))
     )
     predicted, true, endings = files_as_cases(predicted, true, _case_names(cohort, options))
     for note in endings:
-        state.findings += finding("read_otherwise", Severity.NOTE, "files", [note], reason=note)
+        state.details += finding("read_otherwise", Severity.NOTE, "files", [note], reason=note)
     table = _cohort(cohort, predicted.keys() | true.keys(), state, options)
     cases = [] if table is None else table["case"].tolist()
     matched = match_cases(cases, predicted, true)
     for side in ("prediction", "reference"):
         lacking = [case for case, kind in matched.incomplete.items() if kind == side]
-        state.findings += finding(f"no_{side}", Severity.ERROR, side, lacking)
-        state.findings += finding(f"only_{side}", Severity.WARNING, side, matched.only[side])
+        state.details += finding(f"no_{side}", Severity.ERROR, side, lacking)
+        state.details += finding(f"only_{side}", Severity.WARNING, side, matched.only[side])
     if table is not None:
         _about_table(table, matched.unknown, matched.neither, {**predicted, **true}, state)
     _name_labels(predictions, references, state, options)
@@ -115,23 +90,21 @@ def from_folders(predictions: Path, references: Path, cohort: Any, options: Chec
         CaseFiles(case, {side: masks[case] for side, masks in sides if case in masks})
         for case in sorted(present)
     ]
-    if table is not None and options.by and not state.stops:
+    if table is not None and options.by and state.severity is not Severity.ERROR:
         rows = table[table["case"].isin(present)]
         with state.collecting_refusals("groups"):
             check_cohort(rows, "groups", **options.grouping)
     _look(files, table, state, options)
-    return state
 
 
-def from_dataset(folder: Path, cohort: Any, options: CheckOptions) -> CheckState:
+def from_dataset(folder: Path, cohort: Any, state: Checked, options: CheckOptions) -> None:
     """Look at a dataset in nnU-Net's raw layout, its test part too, as `train` and `understand` take it."""
     if not (folder / "imagesTr").is_dir() and not (folder / "dataset.json").is_file():
         raise ValueError(
             f"{folder} must be a dataset in nnU-Net's raw layout, with dataset.json, imagesTr and labelsTr; "
             "of folders of masks give both: fairseg check PREDICTIONS REFERENCES --groups groups.csv"
         )
-    state, files = CheckState(), []
-    channels = 1
+    files, channels = [], 1
     with suppress(ValueError):  # `read_raw` reports it below
         channels = len(read_channel_names(folder))
     for end, part in (("Tr", "training"), ("Ts", "test")):
@@ -143,15 +116,14 @@ def from_dataset(folder: Path, cohort: Any, options: CheckOptions) -> CheckState
         rows = set(table["case"])
         neither = [case for case in table["case"] if case not in names]
         _about_table(table, sorted(names - rows), neither, names, state)
-    if not state.stops:
+    if state.severity is not Severity.ERROR:
         with state.collecting_refusals("training"):
             read_raw(folder)
     _name_labels(folder / "labelsTr", folder / "labelsTr", state, options)
     _look(files, table, state, options)
-    return state
 
 
-def _part_files(folder: Path, end: str, part: str, channels: int, state: CheckState) -> list[CaseFiles]:
+def _part_files(folder: Path, end: str, part: str, channels: int, state: Checked) -> list[CaseFiles]:
     """Return the files of each case of one part of a dataset; what is missing or misnamed is a finding."""
     images = images_of_cases(_masks(folder / f"images{end}", f"images{end}", state))
     has_masks = end == "Tr" or (folder / f"labels{end}").is_dir()
@@ -164,7 +136,7 @@ def _part_files(folder: Path, end: str, part: str, channels: int, state: CheckSt
         findings += finding("no_image", Severity.ERROR, f"images{end}", no_image)
     most = max(map(len, images.by_case.values()), default=0)
     few = [case for case, by_channel in images.by_case.items() if len(by_channel) < most]
-    state.findings += findings + finding("no_channel", Severity.ERROR, f"images{end}", few, channels=most)
+    state.details += findings + finding("no_channel", Severity.ERROR, f"images{end}", few, channels=most)
     cases = []
     for case in sorted(images.by_case.keys() | masks.keys()):
         by_channel = images.by_case.get(case, {})
@@ -175,14 +147,13 @@ def _part_files(folder: Path, end: str, part: str, channels: int, state: CheckSt
     return cases
 
 
-def from_table(source: Any, options: CheckOptions) -> CheckState:
+def from_table(source: Any, state: Checked, options: CheckOptions) -> None:
     """Look at a table of scores, or of cases where it has no column of scores."""
-    state = CheckState()
     try:
         read = read_table(source, "table", options.table_options, scores=(options.metric, *options.wide))
     except ValueError as error:
-        state.findings += refusal("table", error)
-        return state
+        state.details += refusal("table", error)
+        return
     named = (str(name) == options.metric or metric_of(str(name)) is not None for name in read.frame)
     is_scores = options.wide or any(named) or hint_of_wide(read.frame)
     scores = None
@@ -195,15 +166,15 @@ def from_table(source: Any, options: CheckOptions) -> CheckState:
             }
             scores = Scores.of(source, metric=options.metric, **shape)
             table = scores.table
-            state.findings += score_findings(scores, options.by or scores.attributes, read.notes)
+            state.details += score_findings(scores, options.by or scores.attributes, read.notes)
         else:
             table = clean_cohort(source, options.table_options).frame
     except ValueError as error:
-        state.findings += refusal(read.where, error)
+        state.details += refusal(read.where, error)
         table = _rows_of_people(read.frame)
     _describe(table, read, state, options)
-    if state.stops:
-        return state
+    if state.severity is Severity.ERROR:
+        return
     with state.collecting_refusals(read.where):
         if scores is not None:
             check_judged(scores)
@@ -211,7 +182,6 @@ def from_table(source: Any, options: CheckOptions) -> CheckState:
                 overall_scores(scores, analyses_of(scores, **options.grouping)[0].grouping())
         elif options.by:
             check_cohort(table, read.where, **options.grouping)
-    return state
 
 
 def _rows_of_people(table: pd.DataFrame) -> pd.DataFrame:
@@ -223,12 +193,11 @@ def _rows_of_people(table: pd.DataFrame) -> pd.DataFrame:
     return table[attributes].assign(case=case, subject=subject)
 
 
-def _masks(folder: Path, argument: str, state: CheckState) -> dict[str, Path]:
-    try:
-        return find_masks(folder, argument)
-    except ValueError as error:
-        state.findings += refusal(argument, error)
-        return {}
+def _masks(folder: Path, argument: str, state: Checked) -> dict[str, Path]:
+    masks: dict[str, Path] = {}
+    with state.collecting_refusals(argument):
+        masks = find_masks(folder, argument)
+    return masks
 
 
 def _case_names(cohort: Any, options: CheckOptions) -> list[str]:
@@ -240,20 +209,20 @@ def _case_names(cohort: Any, options: CheckOptions) -> list[str]:
 
 
 def _cohort(
-    cohort: Any, files: Collection[str], state: CheckState, options: CheckOptions
+    cohort: Any, files: Collection[str], state: Checked, options: CheckOptions
 ) -> pd.DataFrame | None:
     """Return the table with its cases named as the files are, and collect findings on it."""
     if cohort is None:
-        state.findings += [CheckFinding("no_table", Severity.WARNING, "groups")]
+        state.details += [CheckFinding("no_table", Severity.WARNING, "groups")]
         return None
     try:
         read = clean_cohort(cohort, options.table_options)
     except ValueError as error:
-        state.findings += refusal("groups", error)
+        state.details += refusal("groups", error)
         return None
     table, renamed = cases_as_files(read.frame.set_index("case"), set(files))
     for note in renamed:
-        state.findings += finding("read_otherwise", Severity.NOTE, read.where, [note], reason=note)
+        state.details += finding("read_otherwise", Severity.NOTE, read.where, [note], reason=note)
     table = table.reset_index()
     _describe(table, read, state, options, files)
     return table
@@ -262,28 +231,28 @@ def _cohort(
 def _describe(
     table: pd.DataFrame,
     read: CleanTable,
-    state: CheckState,
+    state: Checked,
     options: CheckOptions,
     files: Collection[str] | None = None,
 ) -> None:
     """Collect findings on a table by itself, and on its groups among the cases that have files."""
     parts, state.part_of = _parts(table, state, options)
-    state.findings += cell_findings(read)
+    state.details += cell_findings(read)
     findings, state.groups, state.numbers = table_findings(
         table, options.by, options.bins, state.part_of, parts, files
     )
-    state.findings += findings
+    state.details += findings
     rows = with_files(table, files)
     state.subjects, state.cases = rows["subject"].nunique(), rows["case"].nunique()
 
 
-def _parts(table: pd.DataFrame, state: CheckState, options: CheckOptions) -> tuple[str, dict[str, str]]:
+def _parts(table: pd.DataFrame, state: Checked, options: CheckOptions) -> tuple[str, dict[str, str]]:
     """Return the column or file that splits the cases, and case -> part."""
     if options.split is not None:
         try:
             of_subject = read_split(options.split)
         except ValueError as error:
-            state.findings += refusal("split", error)
+            state.details += refusal("split", error)
             return "", {}
         pairs = zip(table["case"], table["subject"], strict=True)
         return str(options.split), {case: of_subject.get(subject, "") for case, subject in pairs}
@@ -298,45 +267,41 @@ def _about_table(
     unknown: Sequence[str],
     neither: Sequence[str],
     files: Mapping[str, Path] | Iterable[str],
-    state: CheckState,
+    state: Checked,
 ) -> None:
     """Collect which files have no row, and which rows no file."""
     present = set(files)
-    state.findings += finding("not_in_table", Severity.WARNING, "groups", unknown)
+    state.details += finding("not_in_table", Severity.WARNING, "groups", unknown)
     if len(neither) == len(table):
         hint = hint_of_no_match(table, present)
         if isinstance(files, Mapping):
             hint += hint_of_layout(files, list(table["case"]))
-        state.findings += finding("no_match", Severity.ERROR, "groups", neither, hint=hint)
+        state.details += finding("no_match", Severity.ERROR, "groups", neither, hint=hint)
     else:
         hint = hint_of_capitals(neither, present)
-        state.findings += finding("no_files", Severity.NOTE, "groups", neither, hint=hint)
+        state.details += finding("no_files", Severity.NOTE, "groups", neither, hint=hint)
 
 
-def _name_labels(predictions: Path, references: Path, state: CheckState, options: CheckOptions) -> None:
-    try:
+def _name_labels(predictions: Path, references: Path, state: Checked, options: CheckOptions) -> None:
+    with state.collecting_refusals("labels"):
         state.names = label_map(
             predictions, references, options.labels, options.prediction_labels, options.ignore
         )
-    except ValueError as error:
-        state.findings += refusal("labels", error)
 
 
 def _look(
-    cases: Sequence[CaseFiles], table: pd.DataFrame | None, state: CheckState, options: CheckOptions
+    cases: Sequence[CaseFiles], table: pd.DataFrame | None, state: Checked, options: CheckOptions
 ) -> None:
-    try:
+    sizes = VoxelSizes()
+    with state.collecting_refusals("spacing"):
         sizes = VoxelSizes.of(options.spacing, None if table is None else table.set_index("case"))
-    except ValueError as error:
-        state.findings += refusal("spacing", error)
-        sizes = VoxelSizes()
     bar = tqdm(total=len(cases), desc="checking", unit="case", disable=None if options.progress else True)
     jobs = [(case, state.names, sizes[case.case]) for case in cases]
     with bar, closing(run_all(look_into, jobs, options.num_workers)) as stream:
         for facts in stream:
-            state.files += facts
+            state.file_facts += facts
             bar.update()
     subject_of = {} if table is None else dict(zip(table["case"], table["subject"], strict=True))
-    state.findings += file_findings(state.files, state.names, subject_of, state.part_of)
+    state.details += file_findings(state.file_facts, state.names, subject_of, state.part_of)
     subjects = (subject_of.get(case.case, case.case) for case in cases)
-    state.findings += leaks(subjects, [case.part for case in cases], "folders")
+    state.details += leaks(subjects, [case.part for case in cases], "folders")

@@ -127,7 +127,7 @@ def findings_table(caption: str, findings: Iterable[CheckFinding]) -> Table:
     return Table.of(caption, ["What was found", "What to do"], rows, corner="Where")
 
 
-def _files_table(files: tuple[FileFacts, ...]) -> Table:
+def _files_table(files: Sequence[FileFacts]) -> Table:
     rows = []
     for part, role in dict.fromkeys((file.part, file.role) for file in files):
         of_role = [file for file in files if (file.part, file.role) == (part, role)]

@@ -129,21 +129,14 @@ def check(
     folders = (predictions, references)
     if (data is None) == (folders == (None, None)) or (None in folders and data is None):
         raise ValueError("check needs data, or predictions and references: one of the two")
+    result = CheckResult()
     if data is None:
-        state = inputs.from_folders(Path(str(predictions)), Path(str(references)), cohort, check_options)
+        inputs.from_folders(Path(str(predictions)), Path(str(references)), cohort, result, check_options)
     elif isinstance(data, str | Path) and Path(data).is_dir():
-        state = inputs.from_dataset(Path(data), cohort, check_options)
+        inputs.from_dataset(Path(data), cohort, result, check_options)
     else:
         if cohort is not None:
             raise ValueError("cohort goes with folders of masks: a table of scores has the attributes itself")
-        state = inputs.from_table(data, check_options)
-    details = tuple(sorted(state.findings, key=lambda finding: SEVERITIES.index(finding.severity)))
-    return CheckResult(
-        details,
-        tuple(state.files),
-        state.names,
-        state.groups,
-        state.numbers,
-        state.subjects,
-        state.cases,
-    )
+        inputs.from_table(data, result, check_options)
+    result.details.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return result

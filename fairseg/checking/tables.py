@@ -11,7 +11,6 @@ from fairseg.cohort.attributes import attribute_names, check_attributes, read_at
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.levels import alike, na_options, perhaps_missing
 from fairseg.cohort.reading import CleanTable
-from fairseg.cohort.short_names import short_names
 
 _MANY = 0.1  # of the subjects, of unknown group
 LEAST = 10  # subjects that a group needs in an audit, by default
@@ -176,7 +175,7 @@ def _groups(
         findings += finding("unknown_group", severity, title, unknown, subjects=len(subjects.names))
     rows = pd.DataFrame({"group": ids, "part": of_part, "subject": table["subject"], "case": table["case"]})
     parts = [part for part in dict.fromkeys(of_part) if part]
-    names_of = short_names(groups)
+    names_of = groups.short_names
     sizes, small, absent = [], [], []
     for group, name in enumerate(names_of):
         in_group = rows[rows["group"] == group]
