@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairseg.io.voxel_data import MOST_PACKED, check_size
+from fairseg.io.voxel_data import MOST_PACKED, check_size, damaged
 
 Voxels = npt.NDArray[Any]
 
@@ -53,9 +53,7 @@ def _read_npy(path: Path) -> tuple[Voxels, tuple[str, ...]]:
     check_size(path, mapped.shape)
     size = path.stat().st_size - mapped.offset
     if size != mapped.nbytes:
-        raise ValueError(
-            f"{path} is truncated or damaged: it has {size} bytes of voxels and must have {mapped.nbytes}"
-        )
+        raise damaged(path, f"it has {size} bytes of voxels and must have {mapped.nbytes}")
     return np.array(mapped), ()
 
 
@@ -66,7 +64,7 @@ def _read_npz(path: Path) -> tuple[Voxels, tuple[str, ...]]:
             if len(members) == 1:
                 return _read_member(path, archive, members[0]), ()
     except (*_BROKEN_ZIP, OSError) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+        raise damaged(path, error) from None
     names = ", ".join(member.filename.removesuffix(".npy") for member in members) or "none"
     raise ValueError(f"{path} must hold one array, got {names}: save the mask alone")
 
@@ -106,7 +104,7 @@ def _read_tiff(path: Path) -> tuple[Voxels, tuple[str, ...]]:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path} cannot be read: {text}") from None
     except Exception as error:  # its many decoders raise anything
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+        raise damaged(path, error) from None
     check_size(path, voxels.shape)  # it can differ from the claimed one
     messages = tuple(dict.fromkeys(logged))
     if not axes.endswith("S"):
@@ -144,7 +142,7 @@ def _check_pages(path: Path) -> None:
         order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
         big = {42: False, 43: True}.get(struct.unpack(f"{order or '<'}H", start[2:4].ljust(2, b"\0"))[0])
         if not order or big is None:
-            raise ValueError(f"{path} is truncated or damaged: it is no TIFF")
+            raise damaged(path, "it is no TIFF")
         offset, count = (struct.Struct(f"{order}{code}") for code in ("QQ" if big else "IH"))
         file.seek(8 if big else 4)
         visited: set[int] = set()
@@ -154,7 +152,7 @@ def _check_pages(path: Path) -> None:
             if page == 0 and visited:
                 return
             if not 0 < page < length or page in visited:
-                raise ValueError(f"{path} is truncated or damaged: it ends before its last page")
+                raise damaged(path, "it ends before its last page")
             visited.add(page)
             file.seek(page)
             content = file.read(count.size)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from fairseg.io.voxel_data import MOST_HEADER, Claim, header_lines, integers
+from fairseg.io.voxel_data import MOST_HEADER, Claim, damaged, header_lines, integers
 
 _BYTES = {
     **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
@@ -31,13 +31,13 @@ def claim_of_metaimage(path: Path) -> Claim:
         if name.strip() == "ElementDataFile":
             break
     if absent := [name for name in _FIELDS if name not in fields]:
-        raise ValueError(f"{path} is truncated or damaged: it has no whole header, without {absent[0]}")
+        raise damaged(path, f"it has no whole header, without {absent[0]}")
     if fields["ElementType"] not in _BYTES:
-        raise ValueError(f"{path} is truncated or damaged: its ElementType is {fields['ElementType'][:60]!r}")
+        raise damaged(path, f"its ElementType is {fields['ElementType'][:60]!r}")
     size = integers(path, "DimSize", fields["DimSize"])
     channels = integers(path, "ElementNumberOfChannels", fields.get("ElementNumberOfChannels", "1"))
     if integers(path, "NDims", fields["NDims"]) != (len(size),):
-        raise ValueError(f"{path} is truncated or damaged: NDims is {fields['NDims'][:60]}, DimSize {size}")
+        raise damaged(path, f"NDims is {fields['NDims'][:60]}, DimSize {size}")
     data_file = fields["ElementDataFile"]
     if data_file.upper().startswith("LIST") or "%" in data_file or not data_file:
         raise ValueError(f"{path} must hold its voxels itself, got ElementDataFile = {data_file[:60]!r}")
@@ -48,9 +48,7 @@ def claim_of_metaimage(path: Path) -> Claim:
         actual = path.stat().st_size - start
         if integers(path, "CompressedDataSize", fields["CompressedDataSize"]) != (actual,):
             claimed = fields["CompressedDataSize"][:60]
-            raise ValueError(
-                f"{path} is truncated or damaged: it has {actual} packed bytes and claims {claimed}"
-            )
+            raise damaged(path, f"it has {actual} packed bytes and claims {claimed}")
     order = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
     binary = fields.get("BinaryData", "True").lower().startswith("t")
     return Claim(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseg.io.voxel_data import MOST_PACKED, Voxels, check_size, inflate
+from fairseg.io.voxel_data import MOST_PACKED, Voxels, check_size, damaged, inflate
 
 _GZIP = b"\x1f\x8b"
 _FLOATS = {16: "f4", 64: "f8"}  # NIfTI's codes of the types that can hold NaN
@@ -77,20 +77,16 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     packed = begin.startswith(_GZIP)
     try:
         unpacked = zlib.decompressobj(31).decompress(begin, _START) if packed else begin
-        header = _parse(unpacked, packed)
+        header = _parse(path, unpacked, packed)
     except (zlib.error, struct.error):
-        raise ValueError(f"{path} is truncated or damaged: it has no whole header") from None
-    except ValueError as error:
-        raise ValueError(f"{path} {error}") from None
+        raise damaged(path, "it has no whole header") from None
     if not all(math.isfinite(size) and size > 0 for size in header.spacing):
         raise ValueError(f"{path} must have a spacing of positive numbers, got pixdim {header.spacing}")
     check_size(path, header.size)
     if packed and header.needed > length * MOST_PACKED:
-        raise ValueError(f"{path} is truncated or damaged: {length} bytes cannot hold {header.needed}")
+        raise damaged(path, f"{length} bytes cannot hold {header.needed}")
     if not packed and length != header.needed:
-        raise ValueError(
-            f"{path} is truncated or damaged: it has {length} bytes and its header claims {header.needed}"
-        )
+        raise damaged(path, f"it has {length} bytes and its header claims {header.needed}")
     return header
 
 
@@ -124,13 +120,13 @@ def nifti_voxels(
     return voxels.astype(kind.newbyteorder("=")).reshape(shape)
 
 
-def _parse(begin: bytes, packed: bool) -> NiftiHeader:
+def _parse(path: Path, begin: bytes, packed: bool) -> NiftiHeader:
     """Read the fields that matter, in either order of bytes."""
     for order in "<>":
         (length,) = struct.unpack_from(order + "i", begin)
         if length == _LENGTH_2:
             raise ValueError(
-                "is NIfTI-2, which is not read: save it as NIfTI-1 (nibabel's Nifti1Image.from_image)"
+                f"{path} is NIfTI-2, which is not read: save it as NIfTI-1 (nibabel's Nifti1Image.from_image)"
             )
         if length != _LENGTH:
             continue
@@ -139,21 +135,21 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
         )
         magic = begin[_LENGTH - 4 : _LENGTH]
         if magic[:3] == b"ni1":
-            raise _damaged("its voxels lie in another file, .img, which is not read")
+            raise damaged(path, "its voxels lie in another file, .img, which is not read")
         if magic != _MAGIC:
-            raise _damaged(f"its magic is {magic!r} in place of {_MAGIC!r}")
+            raise damaged(path, f"its magic is {magic!r} in place of {_MAGIC!r}")
         if not math.isfinite(start) or start != int(start) or start < length + 4:
-            raise _damaged(f"its voxels cannot begin at byte {start:g} (vox_offset)")
+            raise damaged(path, f"its voxels cannot begin at byte {start:g} (vox_offset)")
         if not 1 <= dim[0] <= 7:
-            raise _damaged(f"it has {dim[0]} axes")
+            raise damaged(path, f"it has {dim[0]} axes")
         if _BITS.get(kind) != bits:
-            raise _damaged(f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
+            raise damaged(path, f"a voxel of datatype {kind} has {_BITS.get(kind)} bits, not {bits}")
         # Of the two ways to say where voxels lie, those count that have a code.
         for code, form, numbers in zip(
             codes, ("qform", "sform"), (transforms[:6], transforms[6:]), strict=True
         ):
             if code > 0 and not all(map(math.isfinite, numbers)):
-                raise _damaged(f"its {form}, which says where it lies, holds what is no number")
+                raise damaged(path, f"its {form}, which says where it lies, holds what is no number")
         # ITK drops axes of length 1 at the end, and what is said about their size.
         axes = max(1, *(axis for axis in range(1, dim[0] + 1) if dim[axis] > 1 or axis <= 3), 1)
         spacing = tuple(map(float, pixdim[1 : min(axes, dim[0]) + 1]))
@@ -166,13 +162,9 @@ def _parse(begin: bytes, packed: bool) -> NiftiHeader:
     raise struct.error
 
 
-def _damaged(reason: str) -> ValueError:
-    return ValueError(f"is truncated or damaged: {reason}")
-
-
 def _unpack(path: Path, header: NiftiHeader) -> bytes:
     """Return the whole content of a packed file."""
     try:
         return b"".join(inflate(path, 0, header.needed + _TRAILING))
     except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+        raise damaged(path, error) from None

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from fairseg.io.voxel_data import MOST_HEADER, Claim, header_lines, integers
+from fairseg.io.voxel_data import MOST_HEADER, Claim, damaged, header_lines, integers
 
 _BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
@@ -32,15 +32,15 @@ def claim_of_nrrd(path: Path) -> Claim:
         head = file.read(MOST_HEADER)
     fields, start = _fields(path, head if head.startswith(b"NRRD000") else b"")
     if absent := [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]:
-        raise ValueError(f"{path} is truncated or damaged: its header has no {absent[0]}")
+        raise damaged(path, f"its header has no {absent[0]}")
     kind, encoding = fields["type"].lower(), fields["encoding"].lower()
     if kind not in _BYTES:
-        raise ValueError(f"{path} is truncated or damaged: its type is {kind[:60]!r}")
+        raise damaged(path, f"its type is {kind[:60]!r}")
     if encoding not in _PACKING:
         raise ValueError(f"{path} must have the encoding raw or gzip, got {encoding[:60]!r}")
     size = integers(path, "sizes", fields["sizes"])
     if integers(path, "dimension", fields["dimension"]) != (len(size),):
-        raise ValueError(f"{path} is truncated or damaged: dimension and sizes, {size}, do not fit")
+        raise damaged(path, f"dimension and sizes, {size}, do not fit")
     data_file = fields.get("datafile")
     if data_file is not None and (data_file.upper().startswith("LIST") or "%" in data_file or not data_file):
         raise ValueError(f"{path} must hold its voxels itself, got data file: {data_file[:60]!r}")
@@ -81,9 +81,9 @@ def _fields(path: Path, head: bytes) -> tuple[dict[str, str], int]:
         name = name.strip().lower().replace(" ", "")
         is_free = value.startswith("=") or name in ("datafile", "content")
         if not is_free and _ENDLESS.search(value or line):
-            raise ValueError(f"{path} is truncated or damaged: a cell of its {name[:60]!r} has no end")
+            raise damaged(path, f"a cell of its {name[:60]!r} has no end")
         if value.startswith(" "):
             fields[name] = value.strip()
     if "datafile" not in fields:  # with one, the header may end with the file
-        raise ValueError(f"{path} is truncated or damaged: it has no whole header")
+        raise damaged(path, "it has no whole header")
     return fields, start

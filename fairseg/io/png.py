@@ -4,7 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from fairseg.io.voxel_data import MOST_PACKED, check_size
+from fairseg.io.voxel_data import MOST_PACKED, check_size, damaged
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -14,27 +14,23 @@ def check_png(path: Path) -> None:
     content = memoryview(path.read_bytes())
     position, packed, kind, width, height = len(_SIGNATURE), 0, b"", 0, 0
     if bytes(content[:position]) != _SIGNATURE:
-        raise ValueError(f"{path} is truncated or damaged: it is no PNG")
+        raise damaged(path, "it is no PNG")
     while kind != b"IEND":
         if position + 12 > len(content):
-            raise ValueError(f"{path} is truncated or damaged: it ends before its end")
+            raise damaged(path, "it ends before its end")
         (length,) = struct.unpack_from(">I", content, position)
         kind = bytes(content[position + 4 : position + 8])
         end = position + 8 + length
         if end + 4 > len(content):
-            raise ValueError(f"{path} is truncated or damaged: it ends before its end")
+            raise damaged(path, "it ends before its end")
         if zlib.crc32(content[position + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
-            raise ValueError(
-                f"{path} is truncated or damaged: the checksum of its part {kind!r} does not fit"
-            )
+            raise damaged(path, f"the checksum of its part {kind!r} does not fit")
         if kind == b"IHDR" and length >= 8:
             width, height = struct.unpack_from(">2I", content, position + 8)
             check_size(path, (width, height))
         packed += length if kind == b"IDAT" else 0
         position = end + 4
     if position != len(content):
-        raise ValueError(
-            f"{path} is truncated or damaged: it has {len(content) - position} bytes behind its end"
-        )
+        raise damaged(path, f"it has {len(content) - position} bytes behind its end")
     if width * height // 8 > packed * MOST_PACKED:
-        raise ValueError(f"{path} is truncated or damaged: {packed} bytes cannot hold {width} x {height}")
+        raise damaged(path, f"{packed} bytes cannot hold {width} x {height}")

@@ -71,14 +71,14 @@ class Claim:
         there = self.file.stat().st_size - self.start
         if self.packing == "deflate":
             if self.needed > max(there, 0) * MOST_PACKED:
-                raise self._damaged(f"it has {there} bytes of voxels, which cannot hold {self.needed}")
+                raise damaged(self.path, f"it has {there} bytes of voxels, which cannot hold {self.needed}")
         elif self.packing == "text":
             words = len(self.file.read_bytes()[self.start :].split())
             if words * self.number_bytes != self.needed:
                 expected = self.needed // self.number_bytes
-                raise self._damaged(f"it has {words} numbers and must have {expected}")
+                raise damaged(self.path, f"it has {words} numbers and must have {expected}")
         elif there < self.needed or (self.exact and there > self.needed):
-            raise self._damaged(f"it has {there} bytes of voxels and must have {self.needed}")
+            raise damaged(self.path, f"it has {there} bytes of voxels and must have {self.needed}")
 
     def voxels(self, _: tuple[int, ...], read: Callable[[], Voxels]) -> Voxels:
         """Return what a reader finds, or raise a ValueError unless it is what is packed in the file."""
@@ -90,12 +90,12 @@ class Claim:
             for part in inflate(self.file, self.start, self.needed):
                 checksum, length = zlib.crc32(part, checksum), length + len(part)
         except (zlib.error, EOFError) as error:
-            raise self._damaged(str(error)) from None
+            raise damaged(self.path, error) from None
         if length != self.needed:
-            raise self._damaged(f"it has {length} bytes of voxels and must have {self.needed}")
+            raise damaged(self.path, f"it has {length} bytes of voxels and must have {self.needed}")
         native = voxels.byteswap() if self.swapped else voxels
         if zlib.crc32(np.ascontiguousarray(native).data) != checksum:
-            raise self._damaged("it was read as something else than it holds")
+            raise damaged(self.path, "it was read as something else than it holds")
         return voxels
 
     def _check_detached(self) -> None:
@@ -107,16 +107,18 @@ class Claim:
                 + (" (--detached reads them)" if inside else "")
             )
         if not self.file.is_file():
-            raise ValueError(f"{self.path} is truncated or damaged: {self.file.name} is not there")
+            raise damaged(self.path, f"{self.file.name} is not there")
 
-    def _damaged(self, reason: str) -> ValueError:
-        return ValueError(f"{self.path} is truncated or damaged: {reason}")
+
+def damaged(path: Path, reason: object) -> ValueError:
+    """Return the error of a file that is not what it claims."""
+    return ValueError(f"{path} is truncated or damaged: {reason}")
 
 
 def check_size(path: Path, size: tuple[int, ...]) -> None:
     """Raise a ValueError unless an image has axes of one voxel at least, and no more voxels than allowed."""
     if not size or min(size) < 1:
-        raise ValueError(f"{path} is truncated or damaged: its size is {size}")
+        raise damaged(path, f"its size is {size}")
     if (voxels := math.prod(size)) > limits().max_voxels:
         raise ValueError(
             f"{path} has {voxels} voxels, more than the {limits().max_voxels} that are read: --max-voxels"
@@ -172,7 +174,7 @@ def integers(path: Path, name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split()[:16])
     except ValueError:
-        raise ValueError(f"{path} is truncated or damaged: {name} is {text[:60]!r}") from None
+        raise damaged(path, f"{name} is {text[:60]!r}") from None
 
 
 def is_one_hot(voxels: npt.NDArray[Any]) -> bool:
