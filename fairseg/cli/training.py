@@ -1,6 +1,5 @@
 """The commands that train and predict: `fairseg train` and `fairseg predict`."""
 
-import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 import fairseg
 from fairseg.cli import options, types
+from fairseg.io.json_files import read_json
 from fairseg.io.sentences import counted
 
 
@@ -62,7 +62,7 @@ def train(dataset: Path, bins: Sequence[Any], table: Path | None, out: Path, **s
     click.echo(
         f"{last['step']} steps, training loss {last['loss']:.3f}{epoch}. Median validation Dice by group:"
     )
-    subjects = json.loads((out / "run.json").read_text(encoding="utf-8"))["validation_subjects"]
+    subjects = read_json(out / "run.json")["validation_subjects"]
     for name, value in used["dice"].items():
         click.echo(
             f"  {name}: {'nobody to validate on' if value is None else f'{value:.3f} (n={subjects[name]})'}"

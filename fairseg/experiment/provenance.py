@@ -14,6 +14,7 @@ import fairseg
 from fairseg.cohort.reading import TableOptions
 from fairseg.experiment.plan import Plan
 from fairseg.io.files import write_files
+from fairseg.io.json_files import read_object
 from fairseg.io.sentences import listed
 from fairseg.training.settings import Settings
 
@@ -44,7 +45,7 @@ def check_same_origin(
     """
     packages = {name: version(name) for name in _PACKAGES}
     now: dict[str, dict[str, str]] = {"packages": packages, "code": _code(), **_data(root, files)}
-    before = _read(root / EXPERIMENT)
+    before = read_object(root / EXPERIMENT)
     mixed: list[str] = list(before.get("mixed", []))
     for kind in ("packages", "code", *files):
         old, new = before.get(kind, now[kind]), now[kind]
@@ -81,7 +82,7 @@ def _code() -> dict[str, str]:
 
 def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
     """Return a digest of each file; a file that has kept its size and time is not read again."""
-    before = _read(root / DATA)
+    before = read_object(root / DATA)
     now: dict[str, list[Any]] = {}
     digests: dict[str, dict[str, str]] = {}
     for kind, files in datasets.items():
@@ -99,11 +100,3 @@ def _data(root: Path, datasets: Mapping[str, Mapping[str, Path]]) -> dict[str, d
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return saved

@@ -1,6 +1,5 @@
 """The results of an experiment: the scores of all arms, and their figures."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from fairseg.crop import Box, box_error
 from fairseg.experiment.arms import Arm
 from fairseg.experiment.study import ArmTasks, Study
 from fairseg.experiment.tasks import BOX_TABLE, TASK, State, state_of
+from fairseg.io.json_files import read_json
 from fairseg.scoring.summary import ALL, P_VALUE, Summary, summarize
 from fairseg.scoring.table import read_scores
 
@@ -190,7 +190,7 @@ def _scores(root: Path, tests: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return test set -> the scores of an arm there."""
     tables: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for task in tests:
-        for test in json.loads((root / task / TASK).read_text(encoding="utf-8"))["tests"]:
+        for test in read_json(root / task / TASK)["tests"]:
             tables[test].append(read_scores(root / task / f"{test}.csv"))
     return {test: one[0] if len(one) == 1 else _joined(one) for test, one in tables.items()}
 

@@ -1,6 +1,5 @@
 """`fairseg experiment`: the paper's whole grid on one dataset, resumed where it was stopped."""
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from fairseg.experiment.split import TEST, VALIDATION
 from fairseg.experiment.study import SPLIT, Study, data_files, make_study
 from fairseg.experiment.tasks import DONE, TASK, Task
 from fairseg.io.files import write_files
+from fairseg.io.json_files import read_json
 from fairseg.io.lock import alone_in
 from fairseg.io.outputs import check_not_read, check_writable, claim, reading, undone_if_refused
 from fairseg.io.sentences import counted, listed
@@ -133,7 +133,7 @@ def _notes_on_unused(root: Path, study: Study) -> list[str]:
     of_other_settings, of_other_arms = 0, 0
     for file in root.glob(f"trainings/*/{DONE}"):
         if file.parent.relative_to(root).as_posix() not in planned:
-            saved = json.loads((file.parent / TASK).read_text(encoding="utf-8"))["settings"]
+            saved = read_json(file.parent / TASK)["settings"]
             if saved["epochs"] not in epochs or any(saved.get(name) != recipe[name] for name in shared):
                 of_other_settings += 1
             else:

@@ -1,6 +1,5 @@
 """Do the tasks of an experiment: each once the tasks that it needs are done, in the slots of the engine."""
 
-import json
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from tqdm.auto import tqdm
 
 from fairseg.experiment.engines import Engine, Running
 from fairseg.experiment.tasks import TASK, State, Task, fail, open_task, state_of
+from fairseg.io.json_files import read_json
 from fairseg.training.logger import read_log
 
 _INTERVAL = 0.2  # seconds
@@ -182,6 +182,6 @@ def _progress(root: Path, name: str) -> str:
     dice = ", ".join(
         f"{group[:_LONGEST]} {value:.3f}" for group, value in lines[-1]["dice"].items() if value is not None
     )
-    settings = json.loads((root / name / TASK).read_text(encoding="utf-8"))["settings"]
+    settings = read_json(root / name / TASK)["settings"]
     short = name.removeprefix("trainings/").rsplit("-", 1)[0]
     return f"  {short}: epoch {lines[-1]['epoch']} of {settings['epochs']}; validation {dice}"

@@ -26,7 +26,7 @@ from fairseg.experiment.plan import read_table
 from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.images import find_masks
-from fairseg.io.json_files import read_json
+from fairseg.io.json_files import read_json, read_object
 from fairseg.io.label_files import read_labels, with_spacing
 from fairseg.io.lock import alone_in
 from fairseg.scoring import evaluate
@@ -82,11 +82,8 @@ class Machine:
 def state_of(folder: Path) -> State:
     """Return the state of the task in a folder."""
     for status in ("done", "failed"):
-        try:
-            result = json.loads((folder / f"{status}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return State(status, result["seconds"], result.get("error", ""))
+        if result := read_object(folder / f"{status}.json"):
+            return State(status, result["seconds"], result.get("error", ""))
     return State("open")
 
 
@@ -115,8 +112,7 @@ def run_task(root: Path, name: str, machine: Machine) -> None:
         torch.set_num_threads(machine.threads)
         began = time.monotonic()
         try:
-            spec = json.loads((folder / TASK).read_text(encoding="utf-8"))
-            spec = _with_paths(spec, lambda path: os.path.normpath(root / path))
+            spec = _with_paths(read_json(folder / TASK), lambda path: os.path.normpath(root / path))
             (_train if spec["kind"] == "train" else _test)(root, folder, spec, machine)
         except Exception as error:  # whatever it is, the other tasks go on
             fail(folder, _one_line(error), time.monotonic() - began, traceback.format_exc())
@@ -249,7 +245,7 @@ def _boxes(run: Path, out: Path, labels: str, test: str, cases: pd.DataFrame) ->
     masks = find_masks(Path(labels), "labels")
     sizes = VoxelSizes.of(_spacing(run), cases.set_index("case"))
     rows = []
-    for case, box in json.loads((out / BOXES).read_text(encoding="utf-8")).items():
+    for case, box in read_json(out / BOXES).items():
         located = box["found"] and Box(*map(tuple, box["found"]))
         row: dict[str, Any] = {"test": test, "case": case}
         reference = foreground_box(mask_in_plan(with_spacing(read_labels(masks[case]), sizes[case]), plan))

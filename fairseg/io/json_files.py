@@ -25,6 +25,15 @@ def read_json(path: str | Path, *, nan: bool = False) -> Any:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
 
 
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Return the object that a file of fairseg's own holds; {} if it is not there, or damaged."""
+    try:
+        content = read_json(path)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def parse_json(content: bytes, where: str, *, nan: bool = False) -> Any:
     """Return what JSON text holds; errors are those of `read_json`, with the name `where` for the text.
 

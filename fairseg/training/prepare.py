@@ -28,7 +28,7 @@ from fairseg.io.files import new_file, write_files
 from fairseg.io.image_checks import check_image
 from fairseg.io.image_writing import write_image
 from fairseg.io.images import Mask, check_same_grid
-from fairseg.io.json_files import read_json
+from fairseg.io.json_files import read_object
 from fairseg.io.label_files import (
     read_image_files,
     read_image_grid,
@@ -300,7 +300,7 @@ def _describe(image: npt.NDArray[Any], mask: npt.NDArray[Any], values: Sequence[
 
 
 def _case(folder: Path, name: str) -> Case:
-    saved = _description(folder, name)
+    saved = read_object(folder / f"{name}.json")
     box = saved["box"] and Box(*(tuple(edge) for edge in saved["box"]))
     slices = {int(value): list(numbers) for value, numbers in saved["slices"].items()}
     return Case(name, folder, tuple(saved["shape"]), box, slices, saved["annotated"], saved["digest"])
@@ -308,7 +308,7 @@ def _case(folder: Path, name: str) -> Case:
 
 def _is_prepared(folder: Path, name: str, source: dict[str, Any], values: Sequence[int]) -> bool:
     """Say whether a case is prepared from the same files, and its arrays are as they were written."""
-    saved = _description(folder, name)
+    saved = read_object(folder / f"{name}.json")
     if saved.get("source") != source:
         return False
     try:
@@ -329,14 +329,6 @@ def _digest(image: npt.NDArray[Any], mask: npt.NDArray[Any]) -> str:
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8)
     digest.update(np.ascontiguousarray(mask).data)
     return digest.hexdigest()
-
-
-def _description(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        saved = read_json(folder / f"{name}.json")
-    except ValueError:
-        return {}
-    return saved if isinstance(saved, dict) else {}
 
 
 def _fingerprint(raw: RawDataset, name: str, labels: list[int]) -> dict[str, Any]:
