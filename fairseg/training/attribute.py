@@ -1,6 +1,5 @@
 """The attribute head of a training: which features it sees, and the term that it adds to the loss."""
 
-import math
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fairseg.losses import AttributeHead, HookedFeatures
 from fairseg.training.data import TrainingData
+from fairseg.training.logger import by_name
 from fairseg.training.ranks import ProcessGroup
 from fairseg.training.settings import Settings
 
@@ -73,11 +73,7 @@ class AttributeTerm(nn.Module):
             return {}
         mean = torch.stack(self._accuracy).nanmean(dim=0).tolist()
         self._accuracy.clear()
-        accuracy = {
-            name: None if math.isnan(value) else round(value, 6)
-            for name, value in zip(self.head.names, mean, strict=True)
-        }
-        return {"head_accuracy": accuracy}
+        return {"head_accuracy": by_name(self.head.names, mean)}
 
     def __enter__(self) -> "AttributeTerm":
         return self

@@ -1,6 +1,5 @@
 """The training loss of each group and its weight in the objective, for the log of an epoch."""
 
-from math import isnan
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from fairseg.losses import BalancedGroupLoss
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import precise
+from fairseg.training.logger import by_name
 from fairseg.training.methods import loss_of
 from fairseg.training.ranks import ProcessGroup
 
@@ -51,12 +51,11 @@ class GroupLosses:
         if self.beside is not None:
             steps = _joined(self.processes.gather(steps))
         loss, count, weight = steps.unbind(dim=1)
-        means = (loss.nan_to_num().sum(dim=0) / (count > 0).sum(dim=0)).tolist()
-        losses = [None if isnan(value) else round(value, 6) for value in means]
-        weights = [round(value, 6) for value in weight[(count > 0).any(dim=1)].mean(dim=0).tolist()]
+        losses = loss.nan_to_num().sum(dim=0) / (count > 0).sum(dim=0)
+        weights = weight[(count > 0).any(dim=1)].mean(dim=0)
         return {
-            "group_loss": dict(zip(self.names, losses, strict=True)),
-            "group_weight": dict(zip(self.names, weights, strict=True)),
+            "group_loss": by_name(self.names, losses.tolist()),
+            "group_weight": by_name(self.names, weights.tolist()),
         }
 
 

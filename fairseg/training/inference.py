@@ -10,8 +10,7 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
-from fairseg.cohort.ids import as_ids
-from fairseg.metrics import by_group, dice
+from fairseg.metrics import dice
 from fairseg.metrics.masks import Structures, structure_values
 from fairseg.training.prepare import Case
 from fairseg.training.ranks import ProcessGroup
@@ -106,7 +105,10 @@ def subject_dice(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return the mean Dice of each subject over its cases, overall (P,) and by label (P, L), and its group.
 
-    Arguments are those of `dice_by_group`; a subject with cases in several groups is one of each.
+    Args:
+        scores: of each case and label, (N, L), NaN where there is none.
+        subjects: of each case.
+        groups: id of each case; a subject with cases in several groups is one of each, as in an audit.
     """
     cases_of: dict[tuple[str, int], list[int]] = defaultdict(list)
     for position, pair in enumerate(zip(subjects, np.asarray(groups).tolist(), strict=True)):
@@ -117,26 +119,6 @@ def subject_dice(
     )
     by_label = np.array([mean_of_known(part, axis=0) for part in parts], dtype=np.float64)
     return overall, by_label, np.array([group for _, group in cases_of], dtype=np.int64)
-
-
-def dice_by_group(
-    scores: npt.NDArray[np.float64], subjects: Sequence[str], groups: npt.NDArray[np.int64], num_groups: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sum up the Dice of cases: the mean over cases of a subject, the median over subjects of a group.
-
-    Args:
-        scores: (N, L), NaN where there is none.
-        subjects: of each case.
-        groups: id of each case; a subject with cases in several groups counts in each, as in an audit.
-        num_groups: G.
-
-    Returns:
-        The overall median Dice of each group (G,), NaN for a group without subjects, and the same for
-        each label (G, L).
-    """
-    overall, by_label, group_of = subject_dice(scores, subjects, groups)
-    ids = as_ids(group_of, known=num_groups)
-    return by_group(overall, ids)[0], np.stack([by_group(values, ids)[0] for values in by_label.T], axis=1)
 
 
 def mean_of_known(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:

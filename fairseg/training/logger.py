@@ -3,10 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from io import BytesIO
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,12 @@ class TrainingLogger:
         if self.board is not None:
             self.board.close()
         self._lock.close()
+
+
+def by_name(names: Iterable[str], values: Iterable[float]) -> dict[str, float | None]:
+    """Return values by name as a line of the log holds them: rounded, and None in the place of NaN."""
+    numbers = (None if isnan(value) else round(float(value), 6) for value in values)
+    return dict(zip(names, numbers, strict=True))
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -17,10 +17,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from fairseg.cohort.ids import as_ids
 from fairseg.io.lock import alone_in
 from fairseg.io.outputs import check_writable, claim, reading, undone_if_refused
 from fairseg.losses import ParetoMinimaxLoss
-from fairseg.metrics import fairness_gap
+from fairseg.metrics import by_group, fairness_gap
 from fairseg.training.attribute import AttributeTerm
 from fairseg.training.averaging import WeightAverage
 from fairseg.training.case_weights import read_case_weights
@@ -37,8 +38,8 @@ from fairseg.training.data import TrainingData, choose_cases, parts_of, prepare_
 from fairseg.training.description import check_same_data, check_same_settings, describe
 from fairseg.training.finite_check import FiniteCheck
 from fairseg.training.group_losses import GroupLosses
-from fairseg.training.inference import Predictor, dice_by_group, subject_dice, validate
-from fairseg.training.logger import CURVES, LOG, RUN, TrainingLogger
+from fairseg.training.inference import Predictor, subject_dice, validate
+from fairseg.training.logger import CURVES, LOG, RUN, TrainingLogger, by_name
 from fairseg.training.machine import pick_device, pick_precision, pick_workers
 from fairseg.training.methods import loss_of, make_loss, make_sampler
 from fairseg.training.network import load_weights, reference_network
@@ -246,15 +247,15 @@ def train(
             predictor.network = average.network
             held_out = data.validation.cases
             scores = validate(predictor, held_out, data.view, structures, processes, ignored, order)
-            dice, _, group_of = subject_dice(scores, data.validation.subjects, data.validation.groups)
-            rule.end_epoch(epoch + 1, rule.score(dice, group_of), average.network)
+            dice = subject_dice(scores, data.validation.subjects, data.validation.groups)
+            rule.end_epoch(epoch + 1, rule.score(dice[0], dice[2]), average.network)
             line = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * settings.steps,
                 "learning_rate": rate,
                 "loss": mean_loss,
                 **group_losses.end_epoch(),
-                **_validation_dice(scores, data),
+                **_validation_dice(*dice, data),
                 **head.end_epoch(),
                 "kept": rule.kept["epoch"],
                 "seconds": round(time.perf_counter() - began, 3),
@@ -282,26 +283,24 @@ def train(
     return training_log.lines
 
 
-def _validation_dice(scores: npt.NDArray[np.float64], data: TrainingData) -> dict[str, Any]:
-    """Return the Dice of each group, overall and by label, and the gap, `None` where there is none."""
-    if not len(scores):
-        return {"dice": dict.fromkeys(data.groups.names), "dice_by_label": {}, "gap": None}
-
-    def by_name(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
-        return dict(zip(data.groups.names, map(_rounded, values), strict=True))
-
-    validation = data.validation
-    overall, by_label = dice_by_group(scores, validation.subjects, validation.groups, len(data.groups))
-    finite = overall[~np.isnan(overall)]
+def _validation_dice(
+    overall: npt.NDArray[np.float64],
+    by_label: npt.NDArray[np.float64],
+    group_of: npt.NDArray[np.int64],
+    data: TrainingData,
+) -> dict[str, Any]:
+    """Return the median Dice of each group, overall and by label, and the gap, `None` where there is none."""
+    names, labels = data.groups.names, data.raw.structures if len(overall) else ()
+    ids = as_ids(group_of, known=len(names))
+    medians, *of_labels = (by_group(values, ids)[0] for values in (overall, *by_label.T))
+    known = medians[~np.isnan(medians)]
     return {
-        "dice": by_name(overall),
-        "dice_by_label": dict(zip(data.raw.structures, map(by_name, by_label.T), strict=True)),
-        "gap": _rounded(fairness_gap(finite)) if finite.size > 1 else None,
+        "dice": by_name(names, medians),
+        "dice_by_label": {
+            label: by_name(names, values) for label, values in zip(labels, of_labels, strict=True)
+        },
+        "gap": round(float(fairness_gap(known)), 6) if known.size > 1 else None,
     }
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
 
 
 def _update_pareto(loss: ParetoMinimaxLoss, dice: dict[str, float | None]) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import SimpleITK as sitk
 import torch
 from torch import Tensor, nn
 
+from fairseg import Groups
 from fairseg.cli import main
 from fairseg.cohort.table import split_subjects
 from fairseg.crop import crop, standardized
@@ -21,7 +23,8 @@ from fairseg.training import Settings, predict, train
 from fairseg.training.augment import make_augmentation
 from fairseg.training.checkpoint import case_code, without_names
 from fairseg.training.data import load_data
-from fairseg.training.inference import Predictor, dice_by_group
+from fairseg.training.inference import Predictor, subject_dice
+from fairseg.training.loop import _validation_dice
 from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss
 from fairseg.training.network import make_network
 from fairseg.training.prepare import SlicePlan, make_plan, mask_in_plan, prepare, read_case, write_prediction
@@ -448,11 +451,20 @@ def test_tiles_of_a_pointwise_network_are_seamless() -> None:
     torch.testing.assert_close(result, network(image).detach())
 
 
-def test_the_dice_of_groups_is_the_median_over_subjects() -> None:
-    scores = np.array([[0.8, np.nan], [0.6, 0.4], [0.9, 0.7], [np.nan, np.nan]])
-    overall, by_label = dice_by_group(scores, ["a", "a", "b", "c"], np.array([0, 0, 1, 1]), 3)
-    np.testing.assert_allclose(overall, [(0.8 + 0.5) / 2, 0.8, np.nan])
-    np.testing.assert_allclose(by_label, [[0.7, 0.4], [0.9, 0.7], [np.nan, np.nan]])
+def test_the_dice_of_a_subject_is_the_mean_over_cases_and_of_a_group_the_median_over_subjects() -> None:
+    scores = np.array([[0.8, np.nan], [0.6, 0.4], [0.9, 0.7], [np.nan, np.nan], [0.5, 0.5], [0.4, 0.1]])
+    subjects = ["a", "a", "b", "c", "d", "e"]
+    dice = subject_dice(scores, subjects, np.array([0, 0, 1, 1, 1, 1]))
+    np.testing.assert_allclose(dice[0], [(0.8 + 0.5) / 2, 0.8, np.nan, 0.5, 0.25])
+    np.testing.assert_allclose(dice[1][:3], [[0.7, 0.4], [0.9, 0.7], [np.nan, np.nan]])
+    data: Any = SimpleNamespace(
+        groups=Groups(["F", "M", "X"]), raw=SimpleNamespace(structures={"LV": 1, "RV": 2})
+    )
+    assert _validation_dice(*dice, data) == {
+        "dice": {"F": 0.65, "M": 0.5, "X": None},
+        "dice_by_label": {"LV": {"F": 0.7, "M": 0.5, "X": None}, "RV": {"F": 0.4, "M": 0.5, "X": None}},
+        "gap": 0.15,
+    }
 
 
 # --- prediction, by function and by command

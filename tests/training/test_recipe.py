@@ -19,7 +19,7 @@ from fairseg.losses import CrossEntropyLoss
 from fairseg.training import Settings, loop, predict, train
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.data import load_data
-from fairseg.training.inference import dice_by_group
+from fairseg.training.inference import subject_dice
 from fairseg.training.machine import pick_device
 from fairseg.training.methods import BASES, LOSSES, METHODS, ERMLoss, make_loss, make_sampler
 from fairseg.training.network import make_network
@@ -357,9 +357,9 @@ def test_prepared_arrays_of_other_spacings_lie_beside_each_other_and_damage_is_n
 
 def test_subjects_with_cases_in_several_groups_count_in_each() -> None:
     scores = np.array([[0.8], [0.2], [0.6], [0.4]])
-    overall, by_label = dice_by_group(scores, ["a", "a", "b", "b"], np.array([0, 1, 0, 1]), 2)
-    np.testing.assert_allclose(overall, [0.7, 0.3])
-    np.testing.assert_allclose(by_label, [[0.7], [0.3]])
+    overall, by_label, groups = subject_dice(scores, ["a", "a", "b", "b"], np.array([0, 1, 0, 1]))
+    assert sorted(zip(overall, groups, strict=True)) == [(0.2, 1), (0.4, 1), (0.6, 0), (0.8, 0)]
+    np.testing.assert_allclose(by_label[:, 0], overall)
 
 
 def test_a_group_whose_subjects_are_all_held_out_is_named_and_is_no_group(
