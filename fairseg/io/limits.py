@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 MAX_VOXELS = 1_000_000_000
 _SIZES = (1e-6, 1e4)  # mm; electron microscopes have larger voxels, and no scanner is as wide
@@ -32,12 +33,11 @@ def limits() -> ReadLimits:
 
 
 @contextmanager
-def read_limits(base: ReadLimits | None = None, /, **changed: int | bool) -> Iterator[None]:
+def read_limits(**changed: Any) -> Iterator[None]:
     """Read images within other limits in the block.
 
     Args:
-        base: the limits; None: the current ones.
-        changed: attributes of `ReadLimits` to change.
+        changed: attributes of `ReadLimits`; the others stay.
 
     Raises:
         ValueError: `max_voxels` is not positive.
@@ -46,7 +46,7 @@ def read_limits(base: ReadLimits | None = None, /, **changed: int | bool) -> Ite
     ...     limits()
     ReadLimits(max_voxels=134217728, detached=True)
     """
-    new = ReadLimits(**{**vars(base or limits()), **changed})
+    new = replace(limits(), **changed)
     if new.max_voxels < 1:
         raise ValueError(f"max_voxels must be at least 1, got {new.max_voxels}")
     token = _LIMITS.set(new)

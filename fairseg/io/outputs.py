@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,21 +60,14 @@ def boundaries() -> Boundaries:
 
 
 @contextmanager
-def within(added: Boundaries) -> Iterator[None]:
-    """Add boundaries to the current ones in the block."""
-    before = _BOUNDARIES.get()
-    both = Boundaries((*before.inputs, *added.inputs), before.overwrite or added.overwrite)
-    token = _BOUNDARIES.set(both)
+def reading(*inputs: str | Path | None, overwrite: bool = False) -> Iterator[None]:
+    """Protect these files and folders too in the block; None is left out."""
+    before, paths = boundaries(), (Path(path) for path in inputs if path is not None)
+    token = _BOUNDARIES.set(Boundaries((*before.inputs, *paths), before.overwrite or overwrite))
     try:
         yield
     finally:
         _BOUNDARIES.reset(token)
-
-
-def reading(*inputs: str | Path | None, overwrite: bool = False) -> AbstractContextManager[None]:
-    """Protect these files and folders in the block; None is left out."""
-    paths = tuple(Path(path) for path in inputs if path is not None)
-    return within(Boundaries(paths, overwrite))
 
 
 _OF_FILES = (".html", ".htm", ".pdf", ".md", ".csv", ".tex", ".json", ".png", ".svg", ".xlsx")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import lazy_loader
 
 from fairseg.io.limits import ReadLimits, limits, read_limits
-from fairseg.io.outputs import Boundaries, boundaries, within
+from fairseg.io.outputs import Boundaries, boundaries, reading
 
 joblib = lazy_loader.load("joblib")  # it costs start-up time that most runs save
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _call(
     folder, bounds, read = state
     os.chdir(folder)  # workers are used again, and may have started elsewhere
     try:
-        with within(bounds), read_limits(read):
+        with reading(*bounds.inputs, overwrite=bounds.overwrite), read_limits(**vars(read)):
             return function(*job), None
     except Exception as error:
         error.add_note(traceback.format_exc())  # the worker's own traceback does not travel
