@@ -59,6 +59,7 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
     balanced = False
     weighted = False
     uses_groups = True
+    group_loss: GroupLoss  # from `initialize` on
     # nnU-Net's own
     num_epochs: int
     loss: Any
@@ -78,7 +79,6 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         read_environment()
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.case_groups: CaseGroups | None = None
-        self.group_loss: GroupLoss | None = None
         self._draws: CaseDraws | None = None
         self._best: best_epoch.BestByGroup | None = None
         self._training_data: list[Any] = []
@@ -150,6 +150,8 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
                 file, training, validation, by=environment.by, bins=environment.bins, weight=column
             )
             self.print_to_log_file(f"fairseg: {cases}")
+            if environment.best != "nnunet":
+                self._best = self._by_group(environment.best, cases)
             if self.balanced:
                 groups, subjects = cases.ids, cases.subjects
         if column and draws:
@@ -166,9 +168,6 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
             )
         if draws:
             self._draws = CaseDraws(groups, None if weights else subjects, weights)
-        if environment.best != "nnunet":
-            assert self.case_groups is not None
-            self._best = self._by_group(environment.best, self.case_groups)
 
     def _by_group(self, rule: Literal["mean", "worst"], cases: CaseGroups) -> best_epoch.BestByGroup:
         validated = set(cases.validation_ids.values())
@@ -207,7 +206,6 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.loss.train()
         with self.loss.of_groups(self._ids(batch)):
             outputs: dict[str, Any] = super().train_step(batch)
-        assert self.group_loss is not None
         outputs["group_loss"] = self.group_loss.group_loss.cpu().numpy().copy()
         outputs["group_count"] = self.group_loss.group_count.cpu().numpy().copy()
         return outputs
@@ -285,7 +283,6 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
             )
         if self.case_groups is None:
             return
-        assert self.group_loss is not None
         group_log.keep(self.logger, self.current_epoch, self.group_loss, self.case_groups)
         if self._logs_groups:
             losses, counts = ([o[key] for o in train_outputs] for key in ("group_loss", "group_count"))
@@ -307,7 +304,6 @@ class FairTrainer(nnUNetTrainer):  # type: ignore[misc]
         best_epoch.restore(self._best, self.logger.local_logger.my_fantastic_logging)
         if self.case_groups is None:
             return
-        assert self.group_loss is not None
         group_log.restore(self.logger, self.group_loss, self.case_groups)
         if self._logs_groups:
             self.print_to_log_file(f"fairseg: resumed with {group_log.weights_text(self.logger)}")
