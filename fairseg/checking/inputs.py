@@ -71,10 +71,11 @@ def from_folders(
         _masks(folder, argument, state)
         for folder, argument in ((predictions, "predictions"), (references, "references"))
     )
-    predicted, true, endings = files_as_cases(predicted, true, _case_names(cohort, options))
+    read = _read_cohort(cohort, state, options)
+    predicted, true, endings = files_as_cases(predicted, true, () if read is None else read.frame["case"])
     for note in endings:
         state.details += finding("read_otherwise", Severity.NOTE, "files", [note], reason=note)
-    table = _cohort(cohort, predicted.keys() | true.keys(), state, options)
+    table = _as_files(read, predicted.keys() | true.keys(), state, options)
     cases = [] if table is None else table["case"].tolist()
     matched = match_cases(cases, predicted, true)
     for side in ("prediction", "reference"):
@@ -111,7 +112,8 @@ def from_dataset(folder: Path, cohort: Any, state: Checked, options: CheckOption
         if end == "Tr" or (folder / "imagesTs").is_dir():
             files += _part_files(folder, end, part, channels, state)
     names = {case.case for case in files}
-    table = _cohort(folder / "groups.csv" if cohort is None else cohort, names, state, options)
+    read = _read_cohort(folder / "groups.csv" if cohort is None else cohort, state, options)
+    table = _as_files(read, names, state, options)
     if table is not None:
         rows = set(table["case"])
         neither = [case for case in table["case"] if case not in names]
@@ -159,12 +161,8 @@ def from_table(source: Any, state: Checked, options: CheckOptions) -> None:
     scores = None
     try:
         if is_scores:
-            shape: dict[str, Any] = {
-                "options": options.table_options,
-                "wide": options.wide,
-                "percent": options.percent,
-            }
-            scores = Scores.of(source, metric=options.metric, **shape)
+            shape: dict[str, Any] = {"wide": options.wide, "percent": options.percent}
+            scores = Scores.of(source, metric=options.metric, options=options.table_options, **shape)
             table = scores.table
             state.details += score_findings(scores, options.by or scores.attributes, read.notes)
         else:
@@ -200,25 +198,22 @@ def _masks(folder: Path, argument: str, state: Checked) -> dict[str, Path]:
     return masks
 
 
-def _case_names(cohort: Any, options: CheckOptions) -> list[str]:
-    """Return the cases of a table; none if it cannot be read, which `_cohort` reports."""
-    with suppress(ValueError):
-        if cohort is not None:
-            return list(map(str, clean_cohort(cohort, options.table_options).frame["case"]))
-    return []
-
-
-def _cohort(
-    cohort: Any, files: Collection[str], state: Checked, options: CheckOptions
-) -> pd.DataFrame | None:
-    """Return the table with its cases named as the files are, and collect findings on it."""
+def _read_cohort(cohort: Any, state: Checked, options: CheckOptions) -> CleanTable | None:
+    """Return the table of cases; None if there is none, or its reader refuses it."""
     if cohort is None:
         state.details += [CheckFinding("no_table", Severity.WARNING, "groups")]
         return None
-    try:
+    read: CleanTable | None = None
+    with state.collecting_refusals("groups"):
         read = clean_cohort(cohort, options.table_options)
-    except ValueError as error:
-        state.details += refusal("groups", error)
+    return read
+
+
+def _as_files(
+    read: CleanTable | None, files: Collection[str], state: Checked, options: CheckOptions
+) -> pd.DataFrame | None:
+    """Return the table with its cases named as the files are, and collect findings on it."""
+    if read is None:
         return None
     table, renamed = cases_as_files(read.frame.set_index("case"), set(files))
     for note in renamed:
