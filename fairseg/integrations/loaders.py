@@ -87,7 +87,8 @@ def _check_processes(sampler: GroupSampler[Any], parts: list[Any]) -> None:
     """Refuse draws that are dealt out to the processes twice, unevenly, or not at all."""
     world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     name = type(sampler).__name__
-    if world > 1 and _accelerate_deals(parts):
+    deals = (_SHARD, "DataLoaderDispatcher")  # classes of accelerate that give each process its batches
+    if world > 1 and any(_is_accelerates(part, kind) for part in parts for kind in deals):
         if sampler.num_replicas > 1 or sampler._follows_torch:
             raise ValueError(
                 f"accelerate deals batches out to {world} processes itself, so {name} must not: give it"
@@ -193,11 +194,6 @@ def _names(loader: Any) -> str:
     if batch_sampler is not None and type(batch_sampler).__name__ != "BatchSampler":
         return type(batch_sampler).__name__
     return f"no sampler at all ({type(loader).__name__})" if sampler is None else type(sampler).__name__
-
-
-def _accelerate_deals(parts: list[Any]) -> bool:
-    """Whether accelerate gives each process its own of the batches."""
-    return any(_is_accelerates(part, name) for part in parts for name in (_SHARD, "DataLoaderDispatcher"))
 
 
 def _is_accelerates(part: Any, name: str) -> bool:
