@@ -15,7 +15,7 @@ from fairseg.cohort import TableOptions
 from fairseg.datasets.phantom import write_phantom
 from fairseg.experiment import Plan, make_recipe
 from fairseg.experiment.study import make_study
-from fairseg.integrations.nnunet.cases import read_groups, read_rows
+from fairseg.integrations.nnunet.cases import make_groups, read_rows
 from fairseg.scoring import evaluate
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
@@ -149,7 +149,7 @@ def test_a_sign_of_percent_is_answered_with_what_to_type() -> None:
 
 GROUPERS: dict[str, Callable[[Path, list[str]], Any]] = {
     "train": lambda data, _: load_data(data, Settings(by=("group",)), data / "prepared"),
-    "nnU-Net": lambda data, cases: read_groups(data / "groups.csv", cases, ["group"]),
+    "nnU-Net": lambda data, cases: make_groups(data, read_rows(data / "groups.csv", cases), ["group"]),
     "understand": lambda data, _: fairseg.understand(data, "group"),
     "experiment": lambda data, _: make_study(Plan(data, make_recipe(("group",), "quick"))),
 }

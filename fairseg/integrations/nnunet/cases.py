@@ -70,31 +70,30 @@ def folder_of(variable: str, *, hint: str = "") -> Path:
     return Path(value)
 
 
-def read_groups(
+def make_groups(
     file: Path,
-    cases: Sequence[str],
+    rows: pd.DataFrame,
     by: Sequence[str],
     bins: Mapping[str, Sequence[float]] | None = None,
     *,
     weight: str = "",
-) -> tuple[pd.DataFrame, Groups, npt.NDArray[np.int64]]:
-    """Read the table of cases and make the groups of some of them.
+) -> tuple[Groups, npt.NDArray[np.int64]]:
+    """Make the groups of some cases.
 
     Args:
-        file: the table.
-        cases: each must have a row.
+        file: the table of cases, for errors.
+        rows: those of the cases, as from `read_rows`.
         by: attributes; none means the only one that the table has.
         bins: of numeric attributes, as in `Groups.from_table`.
         weight: a column that is no attribute unless `by` says so.
 
     Returns:
-        The rows of the cases, in their order; their groups; and the group id of each, -1 for unknown.
+        The groups, and the group id of each case, -1 for unknown.
 
     Raises:
-        ValueError: the file is not there or not as `read_cohort` wants it, a case has no row, an attribute is
-            not in the table, none was named and there is not exactly one, or as `Groups.from_table`.
+        ValueError: an attribute is not in the table, none was named and there is not exactly one, or as
+            `Groups.from_table`.
     """
-    rows = read_rows(file, cases)
     attributes = attributes_of(rows)
     if absent := [name for name in by if name not in attributes]:
         raise ValueError(no_attribute(file, absent[0], attributes))
@@ -109,7 +108,7 @@ def read_groups(
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     groups.warn_of_levels()
-    return rows, groups, groups.encode(rows)
+    return groups, groups.encode(rows)
 
 
 def group_cases(
@@ -121,13 +120,15 @@ def group_cases(
     bins: Mapping[str, Sequence[float]] | None = None,
     weight: str = "",
 ) -> CaseGroups:
-    """Return the groups of the training cases, as from `read_groups`, and those of the validation cases.
+    """Return the groups of the training cases, as from `make_groups`, and those of the validation cases.
 
     Raises:
-        ValueError: as `read_groups`; or the training cases are all of one group.
+        ValueError: as `read_rows` and `make_groups`; or the training cases are all of one group.
     """
-    everything = read_rows(file, [*training, *validation])
-    rows, groups, ids = read_groups(file, training, by, bins, weight=weight)
+    both = list(dict.fromkeys([*training, *validation]))  # the fold "all" validates on its training cases
+    everything = read_rows(file, both)
+    rows = rows_of(everything, training)
+    groups, ids = make_groups(file, rows, by, bins, weight=weight)
     if len(groups) < 2:
         raise ValueError(
             f"{file}: the training cases must be of at least two groups by"
@@ -164,7 +165,7 @@ def read_weights(file: Path, cases: Sequence[str], column: str) -> dict[str, flo
     """Return the weight by which each case is drawn, from a column of the table of cases.
 
     Raises:
-        ValueError: as `read_groups`; the table has no such column; or a case has no number of at least 0.
+        ValueError: as `read_rows`; the table has no such column; or a case has no number of at least 0.
     """
     rows = read_rows(file, cases)
     if column not in rows:

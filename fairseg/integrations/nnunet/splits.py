@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairseg.cohort.table import fold_subjects
-from fairseg.integrations.nnunet.cases import attributes_of, folder_of, read_groups, read_rows, table_of
+from fairseg.integrations.nnunet.cases import attributes_of, folder_of, make_groups, read_rows, table_of
 from fairseg.integrations.nnunet.files import cases_in, file_ending
 from fairseg.io.files import write_files
 from fairseg.io.outputs import reading
@@ -74,7 +74,7 @@ def write_splits(
     if by_subject_only or not (by or attributes_of(rows, weight)):
         order, ids = [EVERYONE], np.zeros(len(rows), dtype=np.int64)
     else:
-        rows, groups, ids = read_groups(file, cases, by, bins, weight=weight)
+        groups, ids = make_groups(file, rows, by, bins, weight=weight)
         order = [*groups.names, "unknown"]
     folded = rows[["case", "subject"]].assign(
         fold=fold_subjects(rows["subject"].tolist(), ids, folds, seed=seed),

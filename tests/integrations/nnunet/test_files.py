@@ -25,6 +25,7 @@ from fairseg.integrations.nnunet import (
     write_splits,
     write_trainers,
 )
+from fairseg.integrations.nnunet.cases import group_cases
 from fairseg.scoring.table import Scores, read_scores
 
 SUMMARY = {
@@ -232,6 +233,14 @@ def test_folds_do_not_depend_on_the_order_of_rows() -> None:
     assert pd.Series(folds).value_counts().max() == 4
     with pytest.raises(ValueError, match="folds must be from 2 to the number of subjects, 11, got 12"):
         fold_subjects(subjects, groups, 12)
+
+
+def test_the_fold_all_validates_on_its_training_cases(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("case,subject,sex\na,p1,F\nb,p2,M\nc,p3,F\n")
+    cases = group_cases(tmp_path / "groups.csv", ["a", "b", "c"], ["a", "b", "c"], by=["sex"])
+    assert cases.ids == cases.validation_ids == {"a": 0, "b": 1, "c": 0}
+    assert cases.counts == (2, 1)
+    assert not cases.untrained
 
 
 def test_splits_say_what_is_wrong(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
