@@ -76,7 +76,8 @@ class Groups:
         bins: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         if cells is None:
-            cells = [(name,) for name in _group_names(attributes)]
+            names = list(attributes) if isinstance(attributes, Groups) else attributes
+            cells = [(name,) for name in _group_names(names)]
             attributes = ("group",)
         values = {"attributes": tuple(attributes), "cells": tuple(cells), "bins": bins or {}}
         for field_name, value in values.items():

@@ -59,6 +59,10 @@ def check_is_no_table(values: Any, expected: str) -> None:
 def _check_is_vector(values: Any, argument: str) -> None:
     expected = f"{argument} must be a vector, one value a sample"
     check_is_no_table(values, expected)
+    if hasattr(values, "cells"):  # Groups, which would go for a list of its names
+        raise ValueError(
+            f"{expected}, got the groups of a cohort: groups.encode(...) makes ids of its samples"
+        )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         raise ValueError(f"{expected}, got shape {tuple(shape)}")

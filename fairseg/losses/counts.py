@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from fairseg.cohort import Groups, as_ids
-from fairseg.cohort.vectors import read_vector
+from fairseg.cohort.vectors import on_cpu, read_vector
 from fairseg.io.arguments import fits
 from fairseg.io.sentences import brief
 
 # One number a group; name -> number; or the group of each sample of the cohort, to be counted.
 Counts = Sequence[float] | Tensor | Mapping[Any, float] | Any
+
+_LEAST_EACH = 4  # how often each of a few numbers comes among ids of samples
 
 
 def group_weights(
@@ -44,11 +46,13 @@ def group_weights(
     Returns:
         Weights (G,), a tensor of torch's default type, in the order of the ids. Where names (or ids as keys)
         went in, a pandas Series, float64, indexed by them: in the order of the mapping or Series of counts,
-        for names of samples in that of `Groups.from_values`. The losses take it as it is. Weights (G, Y) for
-        "kamiran_calders", 0 where there are no samples: a tensor, or of a DataFrame one like it.
+        for names of samples in that of `Groups.from_values`. All losses take either as `group_weights=`.
+        Weights (G, Y) for "kamiran_calders", 0 where there are no samples: a tensor, or of a DataFrame one
+        like it.
 
     Raises:
-        ValueError: a group has no samples (its number is named), or an option is unknown.
+        ValueError: a group has no samples (its number is named), a number is not whole, the numbers are ids
+            of samples and no counts, or an option is unknown.
 
     >>> group_weights([300, 100])
     tensor([0.2500, 0.7500])
@@ -95,7 +99,7 @@ def _keys_of(counts: Any) -> Any:
 
 
 def read_counts(
-    counts: Counts, groups: Groups | None = None, argument: str = "counts"
+    counts: Counts, groups: Groups | None = None, argument: str = "counts", *, whole: bool = True
 ) -> tuple[Groups | None, Tensor]:
     """Return the groups, if their names are known, and how many samples each has, float64 (G,).
 
@@ -104,9 +108,11 @@ def read_counts(
             Series with such an index; or the names of the samples' groups, one a sample.
         groups: the groups of the cohort, if they are known.
         argument: the name of `counts` in errors.
+        whole: whether they are numbers of samples, and not factors, which may be any positive numbers.
 
     Raises:
-        ValueError: a group has no samples, or names do not match those of `groups`.
+        ValueError: a group has no samples, names do not match those of `groups`, or the numbers are weights
+            or ids and no counts.
 
     >>> read_counts({"M": 3, "F": 1})
     (Groups(attributes=('group',), cells=(('F',), ('M',)), bins={}), tensor([1., 3.], dtype=torch.float64))
@@ -114,30 +120,59 @@ def read_counts(
     if isinstance(counts, Groups):
         raise ValueError(f"{argument} must be numbers of samples, got Groups: try groups.counts(ids)")
     if isinstance(counts, Mapping):
-        return _by_key(list(counts), list(counts.values()), groups, argument)
+        return _by_key(list(counts), list(counts.values()), groups, argument, whole)
     if (keys := _keys_of(counts)) is not None:
-        return _by_key(keys, list(counts), groups, argument)
+        if whole and all(map(_is_number, keys)):
+            _check_are_no_ids(list(counts), argument)
+        return _by_key(keys, list(counts), groups, argument, whole)
     if isinstance(counts, Tensor) or _is_number_vector(counts):
-        return groups, check_counts(counts, argument, groups)
+        if whole:
+            _check_are_no_ids(counts, argument)
+        return groups, check_counts(counts, argument, groups, whole=whole)
     ids = as_ids(counts, groups, argument=argument)
     named = groups if groups is not None or ids.names is None else Groups.from_values(counts)
     return named, check_counts(ids.counts, argument, named)
 
 
-def check_counts(counts: Any, name: str = "counts", groups: Groups | None = None) -> Tensor:
+def check_counts(
+    counts: Any, name: str = "counts", groups: Groups | None = None, *, whole: bool = True
+) -> Tensor:
     """Return group counts as float64 (G,) on the CPU, or raise a ValueError that names the group."""
     number = torch.as_tensor(counts, dtype=torch.float64).detach().cpu()
     if number.ndim != 1 or not number.numel():
         raise ValueError(f"{name} must be a vector, one number a group, got {brief(counts)}")
-    for group, count in enumerate(number.tolist()):
+    for row, count in enumerate(number.tolist()):
+        shown = row if groups is None or row >= len(groups) else groups.names[row]
         if not 0 < count < float("inf"):
-            shown = group if groups is None or group >= len(groups) else groups.names[group]
             raise ValueError(f"{name} must be positive, got {count:g} for group {shown}")
+        if whole and not count.is_integer():  # weights as counts would give the rarest group the least
+            raise ValueError(
+                f"{name} must be whole numbers of samples, got {count:g} for group {shown}: weights are no "
+                "counts; as group_weights= any group loss takes them"
+            )
     return number
 
 
+def _check_are_no_ids(counts: Any, argument: str) -> None:
+    """Refuse ids of samples, or levels that are numbers, in the place of counts.
+
+    They are few numbers, many times each, and all below how many there are. Numbers of samples are not.
+    """
+    number = np.asarray(on_cpu(counts), dtype=np.float64)
+    if number.ndim != 1 or not np.isfinite(number).all() or (number % 1).any():
+        return
+    kinds = np.unique(number)
+    if number.size >= _LEAST_EACH * kinds.size and kinds.size > 1 and kinds[-1] < number.size:
+        shown = [f"{kind:g}" for kind in kinds[:3]] + ["..."] * (kinds.size > 3)
+        raise ValueError(
+            f"{argument} must be numbers of samples, one a group, got {number.size} numbers, each one of "
+            f"{', '.join(shown)}: are they ids of samples? np.bincount(ids) counts ids from 0 on, and levels "
+            "are counted here as text, values.astype(str)"
+        )
+
+
 def _by_key(
-    keys: Any, values: Sequence[float], groups: Groups | None, argument: str
+    keys: Any, values: Sequence[float], groups: Groups | None, argument: str, whole: bool
 ) -> tuple[Groups | None, Tensor]:
     """Order numbers by the ids of their keys, which are ids or names."""
     read = read_vector(keys, f"the keys of {argument}")
@@ -150,7 +185,7 @@ def _by_key(
     if sorted(ids.tolist()) != list(range(expected)):
         names, shown = "its groups" if named is None else "; ".join(named.names), ", ".join(map(str, keys))
         raise ValueError(f"{argument} must have one number for each of {names}, got {shown}")
-    return named, check_counts([values[row] for row in np.argsort(ids)], argument, named)
+    return named, check_counts([values[row] for row in np.argsort(ids)], argument, named, whole=whole)
 
 
 def _kamiran_calders(counts: Any) -> Any:

@@ -130,7 +130,7 @@ class GroupLoss(nn.Module):
         self.worst_share = _check_within(within_group, alpha, pooled=is_pooled(self.base))
         self._ignored = ignored_label(self.base)
         self._trusted = type(self.base).__module__.startswith("fairseg.losses.")
-        self._keep_positive("group_factor", group_weights, "group_weights")
+        self._keep_positive("group_factor", group_weights, "group_weights", whole=False)
         self._log("group_loss", torch.full((number,), torch.nan))
         self._log("group_count", torch.zeros(number))
         self._log("group_weight", torch.full((number,), 1.0 / number, dtype=torch.float64))
@@ -321,9 +321,9 @@ class GroupLoss(nn.Module):
             return self.check
         return on.device.type == "cpu" or (self._is_first and not is_captured(on))
 
-    def _keep_positive(self, name: str, values: Counts | None, argument: str) -> None:
-        """Register an optional argument that is a positive number for each group."""
-        checked = None if values is None else read_counts(values, self._groups, argument)[1]
+    def _keep_positive(self, name: str, values: Counts | None, argument: str, *, whole: bool = True) -> None:
+        """Register an optional argument that is a positive number for each group: a count if `whole`."""
+        checked = None if values is None else read_counts(values, self._groups, argument, whole=whole)[1]
         if checked is not None and checked.shape != (self.num_groups,):
             raise ValueError(
                 f"{argument} must have one entry a group, {self.num_groups}, got {checked.numel()}"

@@ -13,7 +13,7 @@ import fairseg
 from fairseg import Groups
 from fairseg.cohort import as_groups, as_ids
 from fairseg.losses import GroupDROLoss
-from fairseg.metrics import fairness_gap
+from fairseg.metrics import by_group, fairness_gap
 from fairseg.samplers import GroupBatchSampler
 
 INTEGERS = {
@@ -230,3 +230,13 @@ def test_an_error_shows_the_first_values_of_many(values: Any) -> None:
     with pytest.raises(ValueError, match=r"base must be .* got \w+ of 60") as caught:
         GroupDROLoss(2, base=values)
     assert len(str(caught.value)) < 150
+
+
+def test_groups_of_a_cohort_are_no_values_of_samples() -> None:
+    """`Groups` iterates over its names: two samples, F and M, for every batch of a training."""
+    groups = Groups(["F", "M"])
+    for function in (as_ids, Groups.from_values, groups.encode, lambda group: GroupBatchSampler(group, 8)):
+        with pytest.raises(ValueError, match=r"got the groups of a cohort: groups\.encode\(\.\.\.\)"):
+            function(groups)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="got the groups of a cohort"):
+        by_group([0.9, 0.8], groups)

@@ -176,3 +176,34 @@ def test_the_weights_of_kamiran_and_calders_by_hand() -> None:
             group_weights(wrong, method="kamiran_calders")
     with pytest.raises(ValueError, match="method must be"):
         group_weights([1, 2], method="other")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("normalize", ["sum", "mean", "samples"])
+def test_weights_in_the_place_of_counts_are_no_counts(normalize: str) -> None:
+    """Taken for counts they would be turned round: F, of 12 beside 90, would weigh 0.118 and M 0.882."""
+    weights = group_weights({"M": 90, "F": 12}, normalize=normalize)
+    for values in (weights, weights.to_dict(), torch.tensor(weights.to_numpy())):
+        with pytest.raises(ValueError, match=r"group_counts must be whole numbers.*group_weights="):
+            ReweightedLoss(values)
+        with pytest.raises(ValueError, match="counts must be whole numbers"):
+            group_weights(values)
+    loss = GroupDROLoss(["M", "F"], group_weights=weights)
+    assert loss.group_factor is not None
+    assert loss.group_factor.tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, pd.Series])
+@pytest.mark.parametrize("values", [[1] * 90 + [2] * 12, [0] * 30 + [1] * 10, [3, 1, 2, 4] * 5])
+def test_ids_of_samples_are_no_counts(kind: Any, values: list[int]) -> None:
+    """A column of 1 and 2 for sex was 102 groups of one or two samples, and so no reweighting at all."""
+    with pytest.raises(ValueError, match=r"got \d+ numbers, each one of .*np\.bincount\(ids\)"):
+        ReweightedLoss(kind(values))
+    with pytest.raises(ValueError, match=r"values\.astype\(str\)"):
+        group_weights(kind(values))
+
+
+@pytest.mark.parametrize("counts", [[7] * 12, [1, 1, 2, 2], [9, 9, 9, 9, 30, 9, 9, 9], range(1, 13)])
+def test_counts_of_many_small_groups_are_counts(counts: list[int]) -> None:
+    assert ReweightedLoss(list(counts)).num_groups == len(counts)
+    assert ReweightedLoss({f"g{row:02}": count for row, count in enumerate(counts)}).num_groups == len(counts)
+    assert GroupDROLoss(8, group_weights=[1.0, 2.0] * 4).num_groups == 8
