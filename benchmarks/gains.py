@@ -35,9 +35,8 @@ from fairseg.statistics.planning import (
     detectable_shifts,
     plan_failures,
     plan_shift,
-    shift_power,
 )
-from fairseg.statistics.pools import DIRECTIONS
+from fairseg.statistics.pools import DIRECTIONS, Pools
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Verdict
 
@@ -231,15 +230,14 @@ def shift_plans(draws: int) -> list[list[str]]:
     rows = []
     for kind in ("beta", "tail", "two peaks", "ceiling"):
         pool = scores(kind, np.random.default_rng(1).normal(size=4000))
+        pools = Pools(pool, pool, (0.0, 1.0))
         for sizes in ((54, 30), (400, 12), (30, 10), (200, 200)):
             for alpha in (0.05, 0.004):
                 cells = []
                 for plan in detectable_shifts(pool, pool, *sizes, alpha=alpha):
                     powers = [
-                        shift_power(
-                            pool, pool, plan.difference, *sizes, direction=plan.direction, alpha=alpha, seed=s
-                        )
-                        for s in range(100, 100 + draws)
+                        pools.power(plan.difference, *sizes, plan.direction, alpha, seed)
+                        for seed in range(100, 100 + draws)
                     ]
                     cells += [f"{plan.difference:.3f}", f"{np.mean(powers):.1%}"]
                 rows.append([kind, ", ".join(map(str, sizes)), f"{alpha}", *cells])
@@ -257,7 +255,7 @@ def size_plans(draws: int) -> list[list[str]]:
                 plan = plan_shift(pool, pool, difference, direction=direction, ratio=ratio)
                 sizes = plan.n_first, plan.n_second
                 powers = [
-                    shift_power(pool, pool, difference, *sizes, direction=direction, seed=seed)
+                    Pools(pool, pool, (0.0, 1.0)).power(difference, *sizes, direction, 0.05, seed)
                     for seed in range(100, 100 + draws)
                 ]
                 cells += [f"{sizes[0]} and {sizes[1]}", f"{np.mean(powers):.1%}"]

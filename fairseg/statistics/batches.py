@@ -264,7 +264,8 @@ def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
     """Return the two-sided p-value that decides what is shown, (deals,), as `LocationShift.p` of one stratum.
 
     It is the larger of the p-value of the effect and that of the shifts next to 0 in the direction of the
-    effect. So rows in which most scores are equal cost the page no more than they could ever show.
+    effect. So rows in which most scores are equal cost the page no more than they could ever show. Of one
+    stratum with the effect alone this is the test of Brunner and Munzel; p is 1 where nothing is comparable.
     """
     t, df = _pooled_test([one[0] for one in strata])
     p = 2 * scipy.special.stdtr(df, -np.abs(t))
@@ -279,17 +280,11 @@ def decisive_p(strata: Sequence[Sequence[Placements]]) -> Floats:
     return np.asarray(p)
 
 
-def pooled_p(strata: Sequence[Placements]) -> Floats:
-    """Return the two-sided p-value of the effects over all strata, (deals,); 1 where nothing is comparable.
-
-    A stratum weighs n m / (n + m). Of one stratum this is the test of Brunner and Munzel.
-    """
-    t, df = _pooled_test(strata)
-    return np.asarray(2 * scipy.special.stdtr(df, -np.abs(t)))
-
-
 def _pooled_test(strata: Sequence[Placements]) -> tuple[Floats, Floats]:
-    """Return t, above 0 where the first group tends to larger values, and degrees of freedom, (deals,)."""
+    """Return t, above 0 where the first group tends to larger values, and degrees of freedom, (deals,).
+
+    A stratum weighs n m / (n + m).
+    """
     effect, first, second, n, m = np.array(strata).swapaxes(0, 1)  # (strata, deals) each
     known = (n >= 2) & (m >= 2)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -21,21 +21,10 @@ from fairseg.statistics.association import count_test, mean_test, standardised_d
 
 ALL = "All"
 UNKNOWN = "unknown"
-_EMPTY = {
-    "attribute": "",
-    "kind": "",
-    "level": "",
-    "group": pd.NA,
-    "name": "",
-    "n": 0,
-    "count": pd.NA,
-    "share": np.nan,
-    "mean": np.nan,
-    "sd": np.nan,
-    "smd": np.nan,
-    "p": np.nan,
-    "test": "",
-}
+_COLUMNS = [
+    *("attribute", "kind", "level", "group", "name"),
+    *("n", "count", "share", "mean", "sd", "smd", "p", "test"),
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +107,7 @@ def cohort_table(
         notes.append(
             f"no tests: {counted(len(shared), 'subject')} {are} in more than one group: {listed(shared)}"
         )
-    rows = [{**_head(part), "kind": "subjects", "n": part.index.size} for part in parts]
+    rows = [{"kind": "subjects", **part.head, "n": part.index.size} for part in parts]
     for name in chosen:
         attribute, disagree = subjects.attribute(frame, name)
         if why := _why_not(attribute, disagree, len(subjects.names)):
@@ -135,9 +124,9 @@ def cohort_table(
             for line in of_values:
                 line["smd"] = smd
         rows += lines
-    cells = {name: [row[name] for row in rows] for name in _EMPTY}
-    whole = {name: pd.array(cells[name], dtype="Int64") for name in ("group", "count")}
-    return CohortTable(pd.DataFrame(cells | whole), notes)
+    return CohortTable(
+        pd.DataFrame(rows, columns=_COLUMNS).astype({"group": "Int64", "count": "Int64"}), notes
+    )
 
 
 @dataclass(frozen=True)
@@ -147,6 +136,10 @@ class _Part:
     group: Any
     name: str
     index: npt.NDArray[np.int64]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return {"attribute": "", "level": "", "group": self.group, "name": self.name, "test": ""}
 
     @property
     def is_group(self) -> bool:
@@ -210,7 +203,7 @@ def _lines(attribute: Attribute, parts: Sequence[_Part], p: float, test: str) ->
             values = attribute.numbers[index]
             rows.append(
                 {
-                    **_head(part),
+                    **part.head,
                     **about,
                     "kind": "mean",
                     "n": index.size,
@@ -221,18 +214,12 @@ def _lines(attribute: Attribute, parts: Sequence[_Part], p: float, test: str) ->
     for code, level in enumerate(attribute.levels):
         for part, index in zip(parts, known, strict=True):
             count = int((attribute.codes[index] == code).sum())
-            rows.append(
-                {**_head(part), **about, "kind": "level", "level": level, **_share(count, index.size)}
-            )
+            rows.append({**part.head, **about, "kind": "level", "level": level, **_share(count, index.size)})
     if not attribute.known[np.concatenate([part.index for part in parts])].all():
         for part, index in zip(parts, known, strict=True):
             missing = _share(part.index.size - index.size, part.index.size)
-            rows.append({**_head(part), "attribute": attribute.name, "kind": "missing", **missing})
+            rows.append({**part.head, "attribute": attribute.name, "kind": "missing", **missing})
     return rows
-
-
-def _head(part: _Part) -> dict[str, Any]:
-    return {**_EMPTY, "group": part.group, "name": part.name}
 
 
 def _share(count: int, n: int) -> dict[str, Any]:

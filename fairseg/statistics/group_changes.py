@@ -170,8 +170,8 @@ def failing(cohort: Cohort, model: int, scores: Floats) -> tuple[GroupFacts, ...
     ]
     for name, column in zip(cohort.structures, scores.T, strict=True):
         one = StructureScores(name, column, options)
-        everyone.append(one.facts("", "", np.ones(len(scores), dtype=bool), options))
-        of_groups += [one.facts(*group, options) for group in groups]
+        everyone.append(one.facts("", "", np.ones(len(scores), dtype=bool)))
+        of_groups += [one.facts(*group) for group in groups]
     facts = [
         fact for part in (everyone, of_groups) for fact in with_failing(part, cohort.structures[0], options)
     ]

@@ -97,7 +97,7 @@ class StructureScores:
     """The scores of a structure, and who fails or is among the hardest in it."""
 
     def __init__(self, name: str, scores: Floats, options: JudgeOptions) -> None:
-        self.name = name
+        self.name, self.options = name, options
         self.scores = np.ascontiguousarray(scores)
         self.fails = np.where(np.isnan(scores), np.nan, scores < options.failure_threshold)
         self.hardest = hardest(self.scores)
@@ -112,22 +112,21 @@ class StructureScores:
         """The marks of still smaller shares of the subjects."""
         return [hardest(self.scores, share) for share in _HARDER_SHARES]
 
-    def endpoints(self, options: JudgeOptions) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
+    def endpoints(self) -> dict[Endpoint, tuple[Floats, bool, float, float]]:
         """Return values, whether they are marks, margin, and the weight of the overall score."""
+        options = self.options
         return {
             Endpoint.TYPICAL: (self.scores, False, options.margin, 1.0),
             Endpoint.FAILURES: (self.fails, True, options.failure_margin, 1.0),
             Endpoint.HARDEST: (self.hardest, True, options.tail_margin, 0.5),
         }
 
-    def facts(
-        self, attribute: str, group: str, in_group: npt.NDArray[np.bool_], options: JudgeOptions
-    ) -> GroupFacts:
+    def facts(self, attribute: str, group: str, in_group: npt.NDArray[np.bool_]) -> GroupFacts:
         """Return how the model serves these subjects, boolean (N,), in this structure.
 
         Whether it fails for them is for `with_failing` to say, which knows of all others.
         """
-        scores = self.scores[in_group]
+        options, scores = self.options, self.scores[in_group]
         known = scores[~np.isnan(scores)]
         ordered, n = known_values(known), known.size
         about, judged = (attribute, self.name, group, n, scores.size - n), n >= options.min_size

@@ -18,7 +18,7 @@ from fairseg.statistics.order_statistics import (
     drawn_ranks,
     enclosed,
     resampled_medians,
-    resampled_quantile_ranks,
+    resampled_quartiles,
 )
 
 METHODS = ("bca", "percentile", "binomial")
@@ -97,7 +97,7 @@ class Resampling:
     def iqrs(self, parts: Sequence[Floats]) -> list[Floats]:
         """Draw inter-quartile ranges of each group, (R,) each."""
         sizes = tuple(part.size for part in parts)
-        quartiles = drawn_ranks(resampled_quantile_ranks, sizes, self.resamples, self.seed)
+        quartiles = drawn_ranks(resampled_quartiles, sizes, self.resamples, self.seed)
         return [
             between(part, upper) - between(part, lower)
             for (lower, upper), part in zip(quartiles, parts, strict=True)

@@ -112,24 +112,9 @@ def size_to_judge(sizes: Sequence[int], min_size: int, level: float) -> int:
     return min_size
 
 
-def resampled_quantiles(
-    ordered: Floats, quantiles: Sequence[float], resamples: int, rng: np.random.Generator
-) -> Floats:
-    """Draw quantiles, linearly interpolated, of resamples of a sorted sample (N,), jointly: (Q, R).
-
-    >>> low, high = resampled_quantiles(np.arange(5.0), (0.25, 0.75), 10_000, np.random.default_rng(0))
-    >>> bool((low <= high).all()), round(float((high - low).mean()), 1)
-    (True, 1.7)
-    """
-    drawn = resampled_quantile_ranks(ordered.size, resamples, rng, quantiles)
-    return np.array([between(ordered, ranks) for ranks in drawn])
-
-
-def resampled_quantile_ranks(
-    size: int, resamples: int, rng: np.random.Generator, quantiles: Sequence[float] = (0.25, 0.75)
-) -> tuple[DrawnRanks, ...]:
-    """Draw the places of quantiles, jointly, of resamples of `size` values; their share is one number."""
-    wanted = [quantile * (size - 1) for quantile in quantiles]
+def resampled_quartiles(size: int, resamples: int, rng: np.random.Generator) -> tuple[DrawnRanks, ...]:
+    """Draw the places of both quartiles of resamples of `size` values, jointly; their share is one number."""
+    wanted = [quartile * (size - 1) for quartile in (0.25, 0.75)]
     ranks = sorted({rank for want in wanted for rank in (int(want), min(int(want) + 1, size - 1))})
     positions: dict[int, npt.NDArray[np.int64]] = {}
     above = size

@@ -9,7 +9,6 @@ The procedure and its measured error rates: docs/statistics.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.findings import (
-    ALL_OTHERS,
     Comparison,
     GroupFacts,
     Grouping,
@@ -51,8 +49,6 @@ from fairseg.statistics.reasons import (
 )
 from fairseg.statistics.row_tests import stratum_members, usable_strata
 from fairseg.statistics.verdicts import Verdict
-
-_Facts = dict[str, list[list[GroupFacts]]]  # of each attribute, group and structure
 
 
 def judge_page(
@@ -99,7 +95,7 @@ def judge_page(
     measured = [StructureScores(name, column, options) for name, column in columns]
     each = with_failing(
         [
-            one.facts(grouping.name, group, grouping.ids == code, options)
+            one.facts(grouping.name, group, grouping.ids == code)
             for grouping in groupings
             for code, group in enumerate(grouping.group_names)
             for one in measured
@@ -107,15 +103,13 @@ def judge_page(
         structures[0],
         options,
     )
-    in_turn = iter(each)
-    facts: _Facts = {
-        grouping.name: [list(islice(in_turn, len(measured))) for _ in grouping.group_names]
-        for grouping in groupings
+    overall = {
+        one.name: [fact for fact in each if (fact.attribute, fact.structure) == (one.name, structures[0])]
+        for one in groupings
     }
 
     def of_all(attribute: str, in_group: Members) -> list[GroupFacts]:
-        group_facts = [one.facts(attribute, "", in_group, options) for one in measured]
-        return with_failing(group_facts, structures[0], options)
+        return with_failing([one.facts(attribute, "", in_group) for one in measured], structures[0], options)
 
     def of_known(grouping: Grouping) -> list[GroupFacts]:
         if (grouping.ids < 0).any():
@@ -127,7 +121,7 @@ def judge_page(
     drafts = [
         draft
         for grouping_index, grouping in enumerate(groupings)
-        for draft in _draft(grouping_index, grouping, facts, measured, blocks, options)
+        for draft in _draft(grouping_index, grouping, overall[grouping.name], measured, blocks, options)
     ]
     lines = [line for draft in drafts for line in draft.lines]
     rows_level = (
@@ -136,14 +130,15 @@ def judge_page(
         else PageLevel(np.empty(0), level, options.alpha)
     )
     compared = sum(bool(draft.lines) for draft in drafts)
-    comparisons = [_judge(draft, rows_level, facts, measured, options, compared) for draft in drafts]
-    reasons = {grouping.name: not_judged(grouping, measured[0], options) for grouping in groupings}
-    flat = {name: [fact for group in groups for fact in group] for name, groups in facts.items()}
+    comparisons = [_judge(draft, rows_level, each, measured, options, compared) for draft in drafts]
+    reasons = {one.name: not_judged(one, overall[one.name], measured[0], options) for one in groupings}
     verdicts = {
         name: _attribute_verdict(
-            [one for one in comparisons if one.attribute == name], [*flat[name], *everyone], reasons[name]
+            [one for one in comparisons if one.attribute == name],
+            [*(fact for fact in each if fact.attribute == name), *everyone],
+            reasons[name],
         )
-        for name in flat
+        for name in reasons
     }
     return PageJudgement(
         groupings[0].name,
@@ -172,7 +167,7 @@ class _Draft:
 def _draft(
     grouping_index: int,
     grouping: Grouping,
-    facts: _Facts,
+    overall: Sequence[GroupFacts],
     measured: Sequence[StructureScores],
     blocks: list[Integers] | None,
     options: JudgeOptions,
@@ -180,14 +175,11 @@ def _draft(
     """Return the comparisons of an attribute, with every row tested by itself."""
     drafts = []
     everyone = (np.arange(len(grouping.ids)),)
-    judged = [group[0].judged for group in facts[grouping.name]]
-    for first, second in pairs_to_compare(grouping, judged):
-        name = ALL_OTHERS if first is None else grouping.group_names[first]
+    for first, second in pairs_to_compare(grouping, [fact.judged for fact in overall]):
+        names = grouping.group_name(first), grouping.group_names[second]
         groups_of_pair = members(grouping, first, second)
         sizes = [[int((~np.isnan(one.scores[group])).sum()) for group in groups_of_pair] for one in measured]
-        comparison = Comparison(
-            grouping.name, name, grouping.group_names[second], sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED
-        )
+        comparison = Comparison(grouping.name, *names, sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED)
         lines: list[Line] = []
         for number, (one, size) in enumerate(zip(measured, sizes, strict=True)):
             if min(sizes[0]) < options.min_size:
@@ -195,7 +187,7 @@ def _draft(
             enough = min(size) >= options.min_size
             scored = [group & ~np.isnan(one.scores) for group in groups_of_pair]
             within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
-            for endpoint, (values, marks, margin, weight) in one.endpoints(options).items():
+            for endpoint, (values, marks, margin, weight) in one.endpoints().items():
                 row = Row(grouping_index, first, second, values, marks, 0.25 if number else weight, everyone)
                 finding = finding_of(row, grouping, one.name, endpoint, margin)
                 worse = 0 if marks else 1
@@ -211,7 +203,7 @@ def _draft(
 def _judge(
     draft: _Draft,
     level: PageLevel,
-    facts: _Facts,
+    facts: Sequence[GroupFacts],
     measured: Sequence[StructureScores],
     options: JudgeOptions,
     compared: int,
@@ -223,9 +215,8 @@ def _judge(
     findings = [level.finding(line) for line in draft.lines]
     pair_facts = [
         fact
-        for group in facts[comparison.attribute]
-        for fact in group
-        if fact.group in (comparison.first, comparison.second)
+        for fact in facts
+        if fact.attribute == comparison.attribute and fact.group in (comparison.first, comparison.second)
     ]
     failing = tuple(fact for fact in pair_facts if fact.fails)
     first, second = draft.members

@@ -200,37 +200,6 @@ def _detectable(
     return SampleSizes("typical", direction, shift, n_first, n_second, simulated(shift, seed + 1), alpha)
 
 
-def shift_power(
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
-    difference: float,
-    n_first: int,
-    n_second: int,
-    *,
-    direction: Direction = "second worse",
-    alpha: float = 0.05,
-    bounds: tuple[float, float] = (0.0, 1.0),
-    seed: int = 0,
-) -> float:
-    """Return the simulated power of the Brunner-Munzel test, of a gap in the stated direction only.
-
-    Args:
-        first: pool of the first group, as in `plan_shift`.
-        second: pool of the second.
-        difference: size of the shift, 0 or positive.
-        n_first: subjects of the first group.
-        n_second: subjects of the second.
-        direction: as in `plan_shift`.
-        alpha: as in `plan_shift`.
-        bounds: as in `plan_shift`.
-        seed: of the cohorts, 2,000 of them where groups are small.
-
-    >>> shift_power(assumed_scores(0.92, 0.03), assumed_scores(0.92, 0.03), 0.02, 25, 25) > 0.75
-    True
-    """
-    return Pools(first, second, bounds).power(difference, n_first, n_second, direction, alpha, seed)
-
-
 def assumed_scores(median: float, iqr: float, *, number: int = 999) -> Floats:
     """Return a pool of Dice-like scores of a given centre and spread: quantiles of a beta distribution.
 

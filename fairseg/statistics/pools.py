@@ -12,7 +12,7 @@ import scipy  # its parts load when they are touched
 
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.ranks import mid_ranks
-from fairseg.statistics.batches import Placements, pooled_p
+from fairseg.statistics.batches import Placements, decisive_p
 from fairseg.statistics.two_samples import shares_below
 
 Direction = Literal["second worse", "second better"]
@@ -134,7 +134,7 @@ class Pools:
             below = (ranks[:, n_better:] - mid_ranks(y)) / n_better
             effect, *variances = above.mean(axis=1), above.var(axis=1, ddof=1), below.var(axis=1, ddof=1)
             sizes = (np.full(batch, float(size)) for size in (n_better, n_worse))
-            p = pooled_p([Placements(effect, *variances, *sizes)])
+            p = decisive_p([[Placements(effect, *variances, *sizes)]])
             shown += int(((effect > 0.5) & (p <= alpha)).sum())
             remaining -= batch
         return shown / cohorts

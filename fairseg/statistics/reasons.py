@@ -59,7 +59,7 @@ def missing_scores(
         lacking = np.isnan(one.scores)
         counts = [(int(lacking[in_group].sum()), int(in_group.sum())) for _, in_group in pair]
         if min(total for _, total in counts) and fisher_exact(*counts[0], *counts[1]) <= level:
-            facts = [one.facts(attribute, name, in_group, options) for name, in_group in pair]
+            facts = [one.facts(attribute, name, in_group) for name, in_group in pair]
             facts.sort(key=lambda fact: fact.missing / (fact.n + fact.missing), reverse=True)
             reason = Reason(ReasonKind.MISSING_SCORES, one.name, facts[0].group, facts=tuple(facts))
             reasons.append(reason)
@@ -181,7 +181,7 @@ def one_stratum(
             grouping.group_names.index(name) for name in (finding.first, finding.second) if name != ALL_OTHERS
         ]
         facts = tuple(
-            one.facts(grouping.name, grouping.group_names[code], here & (grouping.ids == code), options)
+            one.facts(grouping.name, grouping.group_names[code], here & (grouping.ids == code))
             for code in codes
         )
         worse = finding.first if (estimate < 0) == (finding.endpoint is Endpoint.TYPICAL) else finding.second
@@ -191,16 +191,20 @@ def one_stratum(
     return list(reasons.values())
 
 
-def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptions) -> tuple[Reason, ...]:
+def not_judged(
+    grouping: Grouping, everyone: Sequence[GroupFacts], overall: StructureScores, options: JudgeOptions
+) -> tuple[Reason, ...]:
     """Return groups too small to be judged, and subjects of unknown group, that are served otherwise.
 
     Badly, as they stand; or, of small groups and of all of these together, shown to be served other than the
     groups that are judged (Mann-Whitney, Bonferroni): each may be too small to say by how much.
+
+    Args:
+        grouping: the attribute.
+        everyone: facts of the overall score of each group.
+        overall: that score.
+        options: alpha, and floors.
     """
-    everyone = [
-        overall.facts(grouping.name, group, grouping.ids == code, options)
-        for code, group in enumerate(grouping.group_names)
-    ]
     small = [code for code, fact in enumerate(everyone) if fact.n and not fact.judged]
     large = [code for code, fact in enumerate(everyone) if fact.judged]
     judged = overall.scores[np.isin(grouping.ids, large)]
@@ -216,7 +220,7 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     ]
     together = np.isin(grouping.ids, small)
     if len(small) > 1 and not reasons and otherwise(together):
-        fact = overall.facts(grouping.name, "", together, options)
+        fact = overall.facts(grouping.name, "", together)
         reasons.append(Reason(ReasonKind.SMALL_GROUP, overall.name, facts=(fact,)))
     # Whom no comparison counts may be those whose scores were lost.
     known = grouping.ids >= 0
@@ -235,7 +239,7 @@ def not_judged(grouping: Grouping, overall: StructureScores, options: JudgeOptio
     for name in (*(name for name, _, _ in aside), UNKNOWN):
         if name not in {one.group for one in reasons}:
             reasons += [one for one in lost_cases(grouping, ALL_OTHERS, name, options) if one.group == name]
-    unknown = overall.facts(grouping.name, "", grouping.ids < 0, options)
+    unknown = overall.facts(grouping.name, "", grouping.ids < 0)
     if unknown.judged and _badly(unknown, options):
         reasons.append(Reason(ReasonKind.UNKNOWN_GROUP, overall.name, facts=(unknown,)))
     return tuple(reasons)

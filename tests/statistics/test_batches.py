@@ -13,7 +13,6 @@ from fairseg.statistics.batches import (
     decisive_p,
     fisher_many,
     placements,
-    pooled_p,
     rank_placements,
 )
 from fairseg.statistics.location_shift import LocationShift
@@ -44,6 +43,11 @@ def dealt_out(rng: np.random.Generator, ids: np.ndarray) -> tuple[np.ndarray, De
     return ids[deals], Dealt(ids.astype(np.int16)[deals], np.zeros((60, 0), dtype=np.float32))
 
 
+def effect_p(strata: list[Placements]) -> np.ndarray:
+    """Return the p-value of the effects alone, over all strata."""
+    return decisive_p([[one] for one in strata])
+
+
 KINDS = ["plain", "two", "ties", "two ties", "missing", "two ties missing", "unknown", "ties missing unknown"]
 
 
@@ -54,7 +58,7 @@ def test_placements_are_those_of_brunner_munzel(kind: str, first: int | None, se
     values, ids = cohort(rng, kind)
     label, dealt = dealt_out(rng, ids)
     found, *_ = placements(dealt, SortedScores(values, ALL), first, second)
-    p = pooled_p([found])
+    p = effect_p([found])
     for deal in range(DEALS):
         other = label[deal] == second
         one = (label[deal] >= 0) & ~other if first is None else label[deal] == first
@@ -68,7 +72,7 @@ def test_groups_are_found_alike_however_many() -> None:
     values = rng.random(60).round(2)
     ids = rng.permutation(np.repeat(np.arange(12), 5))
     label, dealt = dealt_out(rng, ids)
-    p = pooled_p([placements(dealt, SortedScores(values, ALL), None, 7)[0]])
+    p = effect_p([placements(dealt, SortedScores(values, ALL), None, 7)[0]])
     for deal in range(DEALS):
         chosen = label[deal] == 7
         assert p[deal] == pytest.approx(brunner_munzel(values[~chosen], values[chosen]).p)
@@ -79,7 +83,7 @@ def test_strata_pool_their_effects() -> None:
     values, ids = cohort(rng, "missing")
     label, dealt = dealt_out(rng, ids)
     strata = [ALL[:25], ALL[25:]]
-    p = pooled_p([placements(dealt, SortedScores(values, stratum), 0, 1)[0] for stratum in strata])
+    p = effect_p([placements(dealt, SortedScores(values, stratum), 0, 1)[0] for stratum in strata])
     for deal in range(DEALS):
         variance = spread = 0.0
         parts = []
@@ -114,7 +118,7 @@ def test_ranks_stand_for_placements_of_large_groups() -> None:
     (exact,) = placements(dealt, cell, 0, 1)
     (ranks,) = rank_placements(cell, dealt.sums(0, 1), dealt.sums(1, 1))
     np.testing.assert_allclose(ranks.effect, exact.effect, atol=1e-5)
-    np.testing.assert_allclose(np.log(pooled_p([ranks])), np.log(pooled_p([exact])), rtol=0.12, atol=0.01)
+    np.testing.assert_allclose(np.log(effect_p([ranks])), np.log(effect_p([exact])), rtol=0.12, atol=0.01)
 
 
 def lumpy(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
@@ -141,7 +145,7 @@ def test_what_decides_is_the_same_in_a_deal_as_observed(kind: str, first: int | 
     strata = [ALL[:30], ALL[30:]]
     whole, *parts = ([placements(dealt, SortedScores(values, own), first, second)] for own in (ALL, *strata))
     p, within = decisive_p(whole), decisive_p([part for (part,) in parts])
-    effect = pooled_p([one[0] for one in whole])
+    effect = effect_p([one[0] for one in whole])
     assert (p >= effect * (1 - 1e-9)).all()
     for deal in range(DEALS):
         assert p[deal] == pytest.approx(LocationShift(*groups(deal, ALL)).p, rel=1e-9)
@@ -163,7 +167,7 @@ def test_ranks_stand_for_placements_where_many_scores_are_equal(kind: str) -> No
     assert len(exact) == len(ranks) == 3
     for one, other in zip(exact, ranks, strict=True):
         np.testing.assert_allclose(other.effect, one.effect, atol=0.004)
-        np.testing.assert_allclose(np.log(pooled_p([other])), np.log(pooled_p([one])), rtol=0.12, atol=0.04)
+        np.testing.assert_allclose(np.log(effect_p([other])), np.log(effect_p([one])), rtol=0.12, atol=0.04)
 
 
 def test_a_deal_that_leaves_a_group_without_scores_has_p_one() -> None:
@@ -174,12 +178,12 @@ def test_a_deal_that_leaves_a_group_without_scores_has_p_one() -> None:
     found, *_ = placements(
         Dealt(ids.astype(np.int16)[None], np.zeros((60, 0))), SortedScores(values, ALL), 0, 1
     )
-    assert pooled_p([found]).tolist() == [1]
+    assert effect_p([found]).tolist() == [1]
 
 
 def test_nothing_to_compare_has_p_one() -> None:
     nothing = np.zeros(3)
-    assert pooled_p([Placements(nothing, nothing, nothing, nothing, nothing + 5)]).tolist() == [1, 1, 1]
+    assert effect_p([Placements(nothing, nothing, nothing, nothing, nothing + 5)]).tolist() == [1, 1, 1]
     assert fisher_many(nothing, nothing, nothing + 5, nothing + 2).tolist() == [1, 1, 1]
 
 

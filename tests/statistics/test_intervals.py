@@ -20,11 +20,12 @@ from fairseg.statistics import (
 )
 from fairseg.statistics.limits import left_out_iqrs
 from fairseg.statistics.order_statistics import (
+    between,
     binomial_medians,
     binomial_ranks,
     left_out_medians,
     resampled_medians,
-    resampled_quantiles,
+    resampled_quartiles,
 )
 
 METHODS = ("bca", "percentile", "binomial")
@@ -52,7 +53,7 @@ def test_drawn_quartiles_are_those_of_resamples(size: int) -> None:
     rng = np.random.default_rng(0)
     values = np.sort(rng.random(size))
     brute = np.percentile(rng.choice(values, (60_000, size)), [25, 75], axis=1)
-    drawn = resampled_quantiles(values, (0.25, 0.75), 60_000, rng)
+    drawn = [between(values, ranks) for ranks in resampled_quartiles(size, 60_000, rng)]
     for one, other in (
         (brute[0], drawn[0]),
         (brute[1], drawn[1]),

@@ -14,9 +14,8 @@ from fairseg.statistics.planning import (
     failure_power,
     plan_failures,
     plan_shift,
-    shift_power,
 )
-from fairseg.statistics.pools import DIRECTIONS, Direction
+from fairseg.statistics.pools import DIRECTIONS, Direction, Pools
 
 
 def pool(kind: str) -> Any:
@@ -77,8 +76,9 @@ def test_the_subjects_needed_give_the_power_asked_for(direction: Direction, rati
 
 def test_power_rises_steadily_with_the_shift_where_scores_have_two_decimals() -> None:
     scores = np.minimum(np.random.default_rng(0).beta(30, 1.5, 800), 1.0).round(2)
+    pools = Pools(scores, scores, (0.0, 1.0))
     shifts = [0.016, 0.018, 0.0199, 0.0201, 0.022, 0.024]
-    powers = [shift_power(scores, scores, shift, 54, 30) for shift in shifts]
+    powers = [pools.power(shift, 54, 30, "second worse", 0.05, seed=0) for shift in shifts]
     assert np.diff(powers).min() > -0.03
     assert np.diff(powers).max() < 0.15
     for plan in detectable_shifts(scores, scores, 54, 30):
