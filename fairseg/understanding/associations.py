@@ -33,6 +33,7 @@ from fairseg.understanding.readability import (
     Readings,
     Tested,
     components_of,
+    dealt,
     of_the_others,
     share_as_large,
     stratified_folds,
@@ -204,9 +205,7 @@ def _correlations(
         return np.asarray(values - values @ basis @ basis.T, dtype=np.float64)
 
     target = free(_ranks(dice, ids))
-    deals = np.tile(target, (permutations + 1, 1))
-    for group in np.unique(ids):
-        deals[1:, ids == group] = rng.permuted(deals[1:, ids == group], axis=1)
+    deals = dealt(target, permutations, rng, [ids == group for group in np.unique(ids)])
     deals[1:] = free(deals[1:])
     folds = stratified_folds(ids, rng)
     looks = [np.broadcast_to(free(_ranks(score, ids)), deals.shape) for score in scores]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from fairseg.statistics.significance import holm
-from fairseg.understanding.readability import Floats, Integers, Tested
+from fairseg.understanding.readability import Floats, Integers, Tested, dealt, share_as_large
 
 _NO_SPREAD = 1e-12
 
@@ -130,8 +130,7 @@ def occlusions(
     patches = change[:, complete]
     if not patches.size:
         return []
-    rng = np.random.default_rng(seed)
-    deals = np.vstack([ids, rng.permuted(np.tile(ids, (permutations, 1)), axis=1)])
+    deals = dealt(ids, permutations, np.random.default_rng(seed))
     pairs = range(1, len(names))
     statistics = np.stack([_differences(patches, deals, second) for second in pairs], axis=1)
     largest = statistics[1:].reshape(permutations, -1).max(axis=1)
@@ -142,12 +141,8 @@ def occlusions(
         row, column = np.unravel_index(int(values.argmax()), values.shape)
         means = np.full((2, *complete.shape), np.nan)
         means[:, complete] = [patches[ids == group].mean(axis=0) for group in (0, second)]
-        as_large = np.count_nonzero(largest >= values.max() - 1e-12)
-        result.append(
-            Occlusion(
-                names[0], names[second], means, (int(row), int(column)), (1 + as_large) / (1 + permutations)
-            )
-        )
+        p = share_as_large(largest, float(values.max()))
+        result.append(Occlusion(names[0], names[second], means, (int(row), int(column)), p))
     return result
 
 

@@ -16,12 +16,12 @@ def commands_of(cohort: Gathered) -> dict[str, str]:
 
     "ask_run" is `fairseg understand` for another run, without what is of the model that was looked at.
     """
-    call, data = cohort.call, [cohort.data, *_groups(cohort)]
+    call, data = cohort.call, [cohort.call.data, *_groups(cohort)]
     reference = ["--reference", call.reference] if call.reference else []
     share = held_out(cohort)
     validation = ["--validation", f"{share:g}"] if share is not None and share > _HELD_OUT else []
     understand = ["fairseg", "understand", *data, *reference, *_call_options(call)]
-    options = {"--predictions": cohort.predictions, "--scores": call.scores, "--run": call.run}
+    options = {"--predictions": call.predictions, "--scores": call.scores, "--run": call.run}
     model = [part for option, value in options.items() if value for part in (option, value)]
     confounders = ["--confounders", ",".join(call.confounders)] if call.confounders else []
     return {
@@ -53,18 +53,18 @@ def images_of(cohort: Gathered) -> str:
 
 def _audit(cohort: Gathered, reference: Sequence[str]) -> str:
     """Return the audit of the model's masks; those of a run are made first."""
-    call, masks = cohort.call, cohort.predictions or "PREDICTIONS"
-    groups = ["--groups", cohort.groups_file or "GROUPS.csv", *cohort.options.words]
+    call, masks = cohort.call, cohort.call.predictions or "PREDICTIONS"
+    groups = ["--groups", cohort.groups_file or "GROUPS.csv", *call.options.words]
     least = ["--min-size", str(call.min_size)] if call.min_size != Call.min_size else []
     folders = masks, str(cohort.raw.mask_folder)
     audit = ["fairseg", "audit", *folders, *groups, *_by(cohort), *reference, *least]
-    if cohort.predictions or not call.run:
+    if call.predictions or not call.run:
         return shlex.join(audit)
     predict = ["fairseg", "predict", call.run, str(_images(cohort)), "--no-mirror"]
     if call.crops:
         predict += ["--references", str(cohort.raw.mask_folder)]
-    if cohort.spacing is not None:
-        predict += [*_spacing(cohort), *groups]
+    if call.spacing is not None:
+        predict += [*_spacing(call), *groups]
     return f"{shlex.join([*predict, '--out', masks])} && {shlex.join(audit)}"
 
 
@@ -89,8 +89,8 @@ def _call_options(call: Call) -> list[str]:
 
 def _groups(cohort: Gathered) -> list[str]:
     """Return the options that make the groups, with the table if it is not the dataset's own."""
-    reading = cohort.options.words
-    named_otherwise = bool(reading) or cohort.groups_file != str(Path(cohort.data) / "groups.csv")
+    reading = cohort.call.options.words
+    named_otherwise = bool(reading) or cohort.groups_file != str(Path(cohort.call.data) / "groups.csv")
     table = ["--groups", cohort.groups_file or "GROUPS.csv", *reading] if named_otherwise else []
     return [*_by(cohort), *table]
 
@@ -99,8 +99,8 @@ def _by(cohort: Gathered) -> list[str]:
     options = [part for name in cohort.attributes for part in ("--by", name)]
     for name, edges in cohort.bins.items():
         options += ["--bins", f"{name}={','.join(f'{edge:g}' for edge in edges)}"]
-    return [*options, *_spacing(cohort)]
+    return [*options, *_spacing(cohort.call)]
 
 
-def _spacing(cohort: Gathered) -> list[str]:
-    return [] if cohort.spacing is None else ["--spacing", ",".join(map(str, sizes_given(cohort.spacing)))]
+def _spacing(call: Call) -> list[str]:
+    return [] if call.spacing is None else ["--spacing", ",".join(map(str, sizes_given(call.spacing)))]

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.two_samples import brunner_munzel
-from fairseg.understanding.readability import Floats, Integers, Tested
+from fairseg.understanding.readability import Floats, Integers, Tested, dealt
 
 ERROR = " error (%)"  # signed, of the volume or area
 KINDS = ("false positives", "false negatives")
@@ -81,15 +81,14 @@ def error_atlas(
         error.
     """
     shaped = maps.reshape(len(maps), len(structures), 2, *maps.shape[2:]).astype(np.float64)
-    rng = np.random.default_rng(seed)
-    deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
+    deals = dealt(ids, permutations, np.random.default_rng(seed))[1:]
     atlases, masses, chance = [], [], np.zeros(permutations)
     for index, number, second in np.ndindex(len(structures), len(KINDS), len(names) - 1):
         group, kind = second + 1, KINDS[number]
         errors = shaped[:, index, number]
         tested = errors.mean(axis=0) >= _LEAST_ERRORS
         mass, cluster, sign = _heaviest(errors, tested, ids, group)
-        dealt_masses = [_heaviest(errors, tested, dealt, group)[0] for dealt in deals]
+        dealt_masses = [_heaviest(errors, tested, dealt_ids, group)[0] for dealt_ids in deals]
         chance = np.maximum(chance, dealt_masses)
         shares = np.stack([errors[ids == one].mean(axis=0) for one in (0, group)])
         more = "" if not mass else names[0] if sign < 0 else names[group]
@@ -169,8 +168,7 @@ def measure_differences(
     Returns:
         A row for each measure and other group in which both have three values or more.
     """
-    rng = np.random.default_rng(seed)
-    deals = rng.permuted(np.tile(ids, (permutations, 1)), axis=1)
+    deals = dealt(ids, permutations, np.random.default_rng(seed))[1:]
     rows, chance = [], np.ones(permutations)
     for (measure, structure), column in measures.items():
         values = np.asarray(column, dtype=np.float64)
@@ -185,8 +183,8 @@ def measure_differences(
             difference = (limits.estimate, limits.low, limits.high)
             row = (measure, structure, names[0], names[second], medians, difference)
             rows.append((row, shift.p))
-            for deal, dealt in enumerate(deals[:, finite]):
-                dealt_one, dealt_two = (values[finite][dealt == group] for group in (0, second))
+            for deal, dealt_ids in enumerate(deals[:, finite]):
+                dealt_one, dealt_two = (values[finite][dealt_ids == group] for group in (0, second))
                 if min(dealt_one.size, dealt_two.size) >= _FEWEST:
                     chance[deal] = min(chance[deal], brunner_munzel(dealt_one, dealt_two).p)
     return [

@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """The other arguments of `understand`, which an advised command repeats.
+    """The arguments of `understand` that an advised command repeats, besides those that make the groups.
 
     Attributes:
-        reference: the reference group, as it was given; "" without.
+        data: where the dataset is, as it was given.
+        reference: the reference group, as it was given; None without.
+        options: how the table of attributes is read.
+        predictions: the folder of masks; "" without.
+        spacing: of images whose files state none; None without.
         run: folder of the training; "" without.
         crops: whether that was trained on crops.
         scores: their file; "" without.
@@ -46,7 +50,11 @@ class Call:
         seed: of the deals.
     """
 
-    reference: str = ""
+    data: str = ""
+    reference: str | None = None
+    options: TableOptions = field(default_factory=TableOptions)
+    predictions: str = ""
+    spacing: Spacing | None = None
     run: str = ""
     crops: bool = False
     scores: str = ""
@@ -65,7 +73,6 @@ class Gathered:
 
     Attributes:
         attributes: that make the groups.
-        data: where the dataset is, as it was given.
         groups_file: where the table of attributes is; "" if it was no file.
         bins: that cut the attributes.
         raw: the dataset.
@@ -80,17 +87,13 @@ class Gathered:
         views: name -> (N, ...).
         scores: the model's, or None.
         dice: of each subject, (N,), NaN where unknown; None without scores.
-        options: how the table was read.
-        predictions: the folder of masks that was given; "" without.
         unseen: cases of imagesTs, where imagesTr were looked at.
         trained: subjects of imagesTr in each group that is judged, on whom a training would be; empty where
             it is not known.
-        spacing: of images whose files state none, as it was given; None without.
-        call: the other arguments of `understand`.
+        call: what `understand` was asked.
     """
 
     attributes: tuple[str, ...]
-    data: str
     groups_file: str
     bins: Mapping[str, Sequence[float]]
     raw: RawDataset
@@ -105,12 +108,9 @@ class Gathered:
     views: Mapping[str, npt.NDArray[np.floating]]
     scores: Scores | None
     dice: Floats | None
-    options: TableOptions
-    predictions: str = ""
-    unseen: int = 0
-    trained: Mapping[str, int] = field(default_factory=dict)
-    spacing: Spacing | None = None
-    call: Call = Call()
+    unseen: int
+    trained: Mapping[str, int]
+    call: Call
 
     @property
     def attribute(self) -> str:
@@ -124,43 +124,38 @@ class Gathered:
 
 
 def gather(
-    data: str | Path,
     by: str | Sequence[str],
-    reference: str | None,
     call: Call,
     *,
     cohort: str | Path | pd.DataFrame | None,
-    options: TableOptions | None,
     bins: Mapping[str, Sequence[float]],
-    predictions: str | Path | None,
     scores: Any,
     run: "TrainedRun | None",
     predict_run: "Callable[..., Any] | None",
     scratch: Path,
-    spacing: Spacing | None,
-    confounders: Sequence[str] = (),
 ) -> Gathered:
     """Read the cohort; arguments are those of `understand`, and `call` has the others.
 
-    Where there is a run and no `predictions`, `predict_run` writes the run's into the folder `scratch`.
+    Where there is a run and no predictions, `predict_run` writes the run's into the folder `scratch`.
 
     Raises:
         ValueError: an input is not usable, or fewer than two groups are large enough; the message says which.
     """
     part: Literal["Tr", "Ts"] = "Ts" if call.test else "Tr"
+    data = Path(call.data)
     raw = read_raw(data, part)
     labels = plain_labels(raw, "understand")
     for name, of_data in (("channels", list(raw.channels)), ("labels", raw.labels)):
         if run is not None and run.about[name] != of_data:
             raise ValueError(f"run: it was trained with {name} {run.about[name]}, the data has {of_data}")
-    file = Path(data) / "groups.csv" if cohort is None else cohort
-    unseen = 0 if call.test else len(list((Path(data) / "labelsTs").glob("[!.]*")))
+    file = data / "groups.csv" if cohort is None else cohort
+    unseen = 0 if call.test else len(list((data / "labelsTs").glob("[!.]*")))
     scored = None if scores is None else _with_dice(Scores.of(scores))
     attributes = (by,) if isinstance(by, str) else tuple(by)
     everybody = _read_table(
-        file, options, raw, f"images{part} of {data}", by=attributes, confounders=confounders
+        file, call.options, raw, f"images{part} of {data}", by=attributes, confounders=call.confounders
     )
-    for name in confounders:
+    for name in call.confounders:
         if name in (*attributes, "case", "subject"):
             reason = "makes the groups" if name in attributes else "names people"
             raise ValueError(
@@ -170,15 +165,15 @@ def gather(
     groups = Groups.from_table(everybody, by=by, bins=of_groups)
     groups.warn_of_levels()
     members = _Members(everybody, groups, call.min_size, _trained_on(run, everybody))
-    _order(groups, reference, members)
+    _order(groups, call.reference, members)
     table = members.rows(everybody)
-    folder = predictions
-    if predictions is None and run is not None and predict_run is not None:
+    folder = Path(call.predictions) if call.predictions else None
+    if folder is None and run is not None and predict_run is not None:
         around = None if run.crop_size is None else raw.mask_folder
         selection = {"cases": set(table["case"]), "table": table}
-        predict_run(Path(data) / f"images{part}", scratch, **selection, references=around)
+        predict_run(data / f"images{part}", scratch, **selection, references=around)
         folder = scratch
-    masks = {} if folder is None else find_masks(Path(folder), "predictions")
+    masks = {} if folder is None else find_masks(folder, "predictions")
     if folder is not None and (without := sorted(set(table["case"]) - masks.keys())):
         hint = "; of the cases of imagesTs say --test (test=True)" if unseen else ""
         raise ValueError(f"predictions has no mask of {listed(without)}, of images{part}{hint}")
@@ -186,10 +181,10 @@ def gather(
         # Subjects who are left out are in the cohort all the same, and scored if there is a mask.
         masked = everybody[everybody["case"].isin(masks)]
         of_masks = score_folders(
-            folder, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=spacing
+            folder, raw.mask_folder, masked, labels=raw.structures, metrics=("dice",), spacing=call.spacing
         )
         scored = _with_dice(of_masks)
-    sizes = VoxelSizes.of(spacing, table.set_index("case"))
+    sizes = VoxelSizes.of(call.spacing, table.set_index("case"))
     files = {
         name: CasePaths(name, raw.images[name], raw.masks[name], masks.get(name), sizes[name])
         for name in table["case"]
@@ -202,14 +197,13 @@ def gather(
         table = members.rows(with_organ)
         # Made anew without them: an organ or an image of another group would widen every view.
         frame = make_frame([files[name] for name in table["case"]], labels, margins)
-    order = _order(groups, reference, members)
+    order = _order(groups, call.reference, members)
     cases = [files[name] for name in table["case"]]
     subjects, views = subject_views(cases, table["subject"].tolist(), frame)
     group_of = members.judged.set_index("subject")["group"]
-    in_training = _table_of_training(file, options, data) if call.test else everybody
+    in_training = _table_of_training(file, call) if call.test else everybody
     return Gathered(
         attributes=groups.attributes,
-        data=str(data),
         groups_file="" if isinstance(file, pd.DataFrame) else str(file),
         bins=of_groups,
         raw=raw,
@@ -224,18 +218,15 @@ def gather(
         views=views,
         scores=scored,
         dice=None if scored is None else _dice(scored, subjects),
-        options=options or TableOptions(),
-        predictions="" if predictions is None else str(predictions),
         unseen=unseen,
         trained=_in_training(in_training, groups, order),
-        spacing=spacing,
         call=call,
     )
 
 
 def _read_table(
     file: str | Path | pd.DataFrame,
-    options: TableOptions | None,
+    options: TableOptions,
     raw: RawDataset,
     source: str,
     **columns: Sequence[str],
@@ -263,12 +254,10 @@ def _read_table(
     return table[table["case"].isin(raw.images)].reset_index(drop=True)
 
 
-def _table_of_training(
-    file: str | Path | pd.DataFrame, options: TableOptions | None, data: str | Path
-) -> pd.DataFrame | None:
+def _table_of_training(file: str | Path | pd.DataFrame, call: Call) -> pd.DataFrame | None:
     """Return the rows of imagesTr, or None where the table, or the dataset, has none."""
     try:
-        return _read_table(file, options, read_raw(data, "Tr"), f"imagesTr of {data}")
+        return _read_table(file, call.options, read_raw(call.data, "Tr"), f"imagesTr of {call.data}")
     except ValueError:
         return None
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -301,6 +301,26 @@ def stratified_folds(ids: Integers, rng: np.random.Generator) -> npt.NDArray[np.
     return folds
 
 
+def dealt(
+    values: Floats | Integers,
+    permutations: int,
+    rng: np.random.Generator,
+    parts: Sequence[npt.NDArray[Any]] = (),
+) -> npt.NDArray[Any]:
+    """Return values as they are, then dealt anew to the subjects, (1 + permutations, N).
+
+    Args:
+        values: of each subject, (N,).
+        permutations: number of deals.
+        rng: generator of the deals.
+        parts: indices, or masks, of the subjects among whom values are dealt; without any, among all.
+    """
+    deals = np.tile(values, (permutations + 1, 1))
+    for part in parts or [np.arange(values.size)]:
+        deals[1:, part] = rng.permuted(deals[1:, part], axis=1)
+    return deals
+
+
 class _Deals:
     """The groups as they are and as they are dealt, with the folds of each deal and repeat."""
 
@@ -308,12 +328,10 @@ class _Deals:
         self, ids: Integers, number: int, strata: Integers | None, permutations: int, seed: int
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.ids = np.tile(ids, (permutations + 1, 1))
         self.strata = [np.arange(ids.size)]
         if strata is not None:
             self.strata = [np.flatnonzero(strata == one) for one in np.unique(strata)]
-        for stratum in self.strata:
-            self.ids[1:, stratum] = rng.permuted(self.ids[1:, stratum], axis=1)
+        self.ids = dealt(ids, permutations, rng, self.strata)
         self.number = number
         self.folds = stratified_folds(self.ids, rng)
 

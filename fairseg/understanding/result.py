@@ -179,7 +179,11 @@ def understand(
         spacing = trained.spacing if spacing is None else spacing
         predict_run = partial(predict, run, spacing=spacing, mirror=False, device=device, progress=progress)
     call = Call(
-        reference="" if reference is None else str(reference),
+        data=str(data),
+        reference=None if reference is None else str(reference),
+        options=options or TableOptions(),
+        predictions="" if predictions is None else str(predictions),
+        spacing=spacing,
         run="" if run is None else str(run),
         crops=trained is not None and trained.crop_size is not None,
         scores=str(scores) if isinstance(scores, str | Path) else "" if scores is None else "SCORES.csv",
@@ -193,20 +197,14 @@ def understand(
     )
     with tempfile.TemporaryDirectory() as scratch:
         gathered = gather(
-            data,
             by,
-            reference,
             call,
             cohort=cohort,
-            options=options,
             bins=bins or {},
-            predictions=predictions,
             scores=scores,
             run=trained,
             predict_run=predict_run,
             scratch=Path(scratch),
-            spacing=spacing,
-            confounders=confounder_names,
         )
     # Tests that need no network have as many deals as by default.
     cheap = permutations if model == "linear" else PERMUTATIONS["linear"]

@@ -17,7 +17,7 @@ import pandas as pd
 
 from fairseg.cohort.attributes import read_attribute
 from fairseg.statistics.significance import holm
-from fairseg.understanding.readability import LEVEL, Floats, Integers, Tested, critical, share_as_large
+from fairseg.understanding.readability import LEVEL, Floats, Integers, Tested, critical, dealt, share_as_large
 
 Members = npt.NDArray[np.bool_]
 
@@ -147,9 +147,8 @@ class _Within:
     """
 
     def __init__(self, ids: Integers, member: Members) -> None:
-        groups = [ids == group for group in np.unique(ids)]
-        self._groups = groups
-        mixed = [group for group in groups if 0 < (group & member).sum() < group.sum()]
+        self._groups = [ids == group for group in np.unique(ids)]
+        mixed = [group for group in self._groups if 0 < (group & member).sum() < group.sum()]
         self._parts = [(group & member, group & ~member) for group in mixed]
         sizes = np.array([[part.sum() for part in pair] for pair in self._parts]).reshape(-1, 2)
         self.counts = int(sizes[:, 0].sum()), int(sizes[:, 1].sum())
@@ -178,10 +177,7 @@ class _Within:
 
     def test(self, dice: Floats, permutations: int, rng: np.random.Generator) -> _SliceTest:
         """Return the difference of Dice, tested by dealing it anew within the groups."""
-        deals = np.tile(dice, (permutations + 1, 1))
-        for group in self._groups:
-            deals[1:, group] = rng.permuted(deals[1:, group], axis=1)
-        means, errors = self.compare(deals)
+        means, errors = self.compare(dealt(dice, permutations, rng, self._groups))
         size = np.abs(means[:, 0] - means[:, 1]) / errors
         lower = means[0, 0] < means[0, 1]
         p = share_as_large(size[1:], size[0]) if lower else 1.0

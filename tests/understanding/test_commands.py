@@ -1,6 +1,7 @@
 """Advised commands: every option of the call that still applies, and steps that can work."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,24 +14,30 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.understanding.commands import commands_of, held_out
 from fairseg.understanding.inputs import Call
 
-CALL = Call(reference="A", test=True, confounders=("age",), margins=(0.0, 7.5), min_size=8, permutations=500)
+ASKED = Call(data="my data", options=TableOptions(na=["?"]))
+CALL = replace(
+    ASKED,
+    reference="A",
+    test=True,
+    confounders=("age",),
+    margins=(0.0, 7.5),
+    min_size=8,
+    permutations=500,
+    predictions="masks",
+)
 
 
-def cohort(call: Call = CALL, *, counts: tuple[int, ...] = (40, 40), **given: Any) -> Any:
+def cohort(call: Call = CALL, *, counts: tuple[int, ...] = (40, 40)) -> Any:
     about: dict[str, Any] = {
         "call": call,
-        "data": "my data",
         "attributes": ("sex", "site"),
         "bins": {"age": (50.0, 65.0)},
         "groups_file": "people.csv",
-        "options": TableOptions(na=["?"]),
-        "spacing": None,
         "cases": (SimpleNamespace(images=(Path("my data/imagesTs/a_0000.png"),)),),
         "raw": SimpleNamespace(mask_folder=Path("my data/labelsTs")),
-        "predictions": "",
         "counts": list(zip("ABC", counts, strict=False)),
     }
-    return SimpleNamespace(**about | given)
+    return SimpleNamespace(**about)
 
 
 def parsed(command: str) -> dict[str, Any]:
@@ -45,7 +52,7 @@ def parsed(command: str) -> dict[str, Any]:
 
 
 def test_understand_is_asked_again_with_all_that_it_was_asked() -> None:
-    commands = commands_of(cohort(predictions="masks"))
+    commands = commands_of(cohort())
     for name in ("understand", "ask_run"):
         result = parsed(commands[name])
         assert result["test"]
@@ -56,19 +63,19 @@ def test_understand_is_asked_again_with_all_that_it_was_asked() -> None:
     other = parsed(commands["ask_run"])  # masks of another model say nothing of a run
     assert "predictions" not in other
     assert other["confounders"] == ["age"]
-    plain = parsed(commands_of(cohort(Call()))["understand"])
+    plain = parsed(commands_of(cohort(ASKED))["understand"])
     assert not {"test", "reference", "min_size", "margins", "permutations", "model"} & plain.keys()
 
 
 def test_the_audit_has_the_reference_group_and_the_size() -> None:
-    result = parsed(commands_of(cohort(predictions="masks"))["audit"])
+    result = parsed(commands_of(cohort())["audit"])
     assert (result["predictions"], result["references"]) == ("masks", "my data/labelsTs")
     assert (result["reference"], result["min_size"]) == ("A", "8")
 
 
 @pytest.mark.parametrize("crops", [True, False])
 def test_masks_of_a_run_are_made_before_they_are_audited(crops: bool) -> None:
-    both = commands_of(cohort(Call(run="my run", crops=crops), spacing="mm"))["audit"]
+    both = commands_of(cohort(replace(ASKED, run="my run", crops=crops, spacing="mm")))["audit"]
     predict, audit = map(parsed, both.split(" && "))
     assert (predict["run"], predict["images"]) == ("my run", "my data/imagesTs")
     assert predict["out"] == audit["predictions"]
@@ -77,7 +84,7 @@ def test_masks_of_a_run_are_made_before_they_are_audited(crops: bool) -> None:
 
 
 def test_enough_subjects_are_held_out_to_ask_a_run() -> None:
-    usual = Call()
+    usual = ASKED
     assert held_out(cohort(usual, counts=(50, 60))) == 0.2
     assert held_out(cohort(usual, counts=(40, 40))) == 0.25
     assert held_out(cohort(usual, counts=(40, 18))) is None

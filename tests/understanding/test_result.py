@@ -416,7 +416,7 @@ def test_the_command_of_an_advice_runs_as_it_is_printed(
     ]  # refuses what is no option
     required = {one.name for one in command.params if one.required}
     assert required <= parsed.keys()
-    masks = {cohort.predictions, str(cohort.raw.mask_folder)}
+    masks = {cohort.call.predictions, str(cohort.raw.mask_folder)}
     given = {str(phantom)} if name in ("train", "experiment", "understand") else masks
     assert given <= set(arguments)
     assert arguments[arguments.index("--by") + 1] == "group"
