@@ -134,6 +134,7 @@ def check_pair(
     predicted = as_mask(prediction, "prediction")
     truth = as_mask(reference, "reference")
     check_shapes(predicted.shape, truth.shape)
+    check_is_no_batch(predicted.shape, spacing)
     check_no_channels(truth, "reference")
     check_no_channels(predicted, "prediction")
     size = check_spacing(spacing, predicted.ndim)
@@ -199,6 +200,18 @@ def check_shapes(prediction: tuple[int, ...], reference: tuple[int, ...]) -> Non
     if prediction != reference:
         raise ValueError(
             f"prediction and reference must have the same shape, got {prediction} and {reference}"
+        )
+
+
+def check_is_no_batch(shape: tuple[int, ...], spacing: object) -> None:
+    """Raise a ValueError for masks (B, 1, *S), whose voxels would go for those of one image.
+
+    Of an image that has these axes, such as the frames of one slice, the spacing is known.
+    """
+    if spacing is None and len(shape) > 3 and shape[0] > 1 and shape[1] == 1:
+        raise ValueError(
+            f"prediction and reference must be masks of one case, got shape {shape}, a batch: score each, "
+            "prediction[i, 0] and reference[i, 0]; of one image give the spacing"
         )
 
 

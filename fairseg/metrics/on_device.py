@@ -27,6 +27,7 @@ from fairseg.metrics.masks import (
     Structures,
     Unions,
     check_ignore,
+    check_is_no_batch,
     check_no_channels,
     check_shapes,
     check_spacing,
@@ -96,6 +97,7 @@ def device_pair(
 ) -> DevicePair:
     """Check two masks on a device and crop them; arguments and errors are those of `check_pair`."""
     check_shapes(tuple(prediction.shape), tuple(reference.shape))
+    check_is_no_batch(tuple(prediction.shape), spacing)
     true = None if labels is None else tuple(structure_values(labels).values())
     predicted = true if prediction_labels is None else tuple(structure_values(prediction_labels).values())
     if ignore is not None:

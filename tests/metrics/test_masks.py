@@ -147,6 +147,17 @@ def test_one_hot_masks_are_refused(axis: int, dtype: Any, shape: tuple[int, ...]
     assert dice(labels, labels).tolist() == [1.0, 1.0]
 
 
+def test_a_batch_of_a_training_loop_is_no_image() -> None:
+    """It was one image of 4 axes, with distances from one sample to the next."""
+    batch = np.zeros((2, 1, 8, 8), dtype=np.uint8)
+    batch[0, 0, :3, :3], batch[1, 0, 4:, 4:] = 1, 1
+    for masks in (batch, batch[:, :, None]):
+        with pytest.raises(ValueError, match=r"masks of one case, got shape \(2, 1, .*prediction\[i, 0\]"):
+            hausdorff(masks, masks[::-1])
+    assert hausdorff(batch, batch[::-1], spacing=(5, 8, 1, 1)).tolist() == [5.0]  # two frames of a slice
+    assert dice(batch[:1], batch[:1]).tolist() == dice(batch[0, 0], batch[0, 0]).tolist() == [1.0]
+
+
 def test_images_of_readers_are_refused_with_how_their_voxels_are_had() -> None:
     """NumPy would take the voxels of one of SimpleITK in one long row, in which distances mean nothing."""
     image = sitk.GetImageFromArray(MASK.astype(np.uint8))

@@ -113,6 +113,7 @@ def test_unions_that_overlap_an_ignored_label_and_labels_that_are_absent() -> No
         (torch.zeros(0), torch.zeros(0), None, "at least one voxel"),
         (torch.tensor([0, 1]), torch.tensor([0, 1]), [0], "labels must be positive"),
         (*[torch.eye(3)[torch.arange(64).reshape(8, 8) % 3]] * 2, None, r"channel for each \(one-hot\)"),
+        (*[torch.ones(2, 1, 8, 8)] * 2, None, r"masks of one case, got shape \(2, 1, 8, 8\), a batch"),
     ],
 )
 def test_what_can_not_be_scored_is_named(prediction: Any, reference: Any, labels: Any, message: str) -> None:
