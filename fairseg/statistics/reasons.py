@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fairseg.metrics.fairness import mann_whitney_u
 from fairseg.statistics.findings import ALL_OTHERS, Finding, GroupFacts, Grouping, Reason, ReasonKind
 from fairseg.statistics.group_facts import StructureScores
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.means import welch_limits
 from fairseg.statistics.page_level import Line, Members
 from fairseg.statistics.row_tests import observe
@@ -123,11 +125,12 @@ def means_apart(pair: Pair, measured: Sequence[StructureScores], options: JudgeO
 def severity(
     pair: Pair, measured: Sequence[StructureScores], options: JudgeOptions, *, of: int = 1
 ) -> list[Reason]:
-    """Return a reason for each structure in which one group's hardest cases are far worse than the other's.
+    """Return a reason for each structure in which one group's hardest cases are worse than the other's.
 
     Equal shares of both groups may be among the hardest tenth, or fail, while one group is missed and the
     other is only poor. The structures of the `of` pairs share a fifth of alpha, so that few green verdicts
-    are lost.
+    are lost. What is shown must matter as well: the means of the groups' own lowest tenths are more than the
+    margin apart. Without that, of thousands of subjects a thousandth of a Dice is a reason.
     """
     level = options.alpha / 5 / len(measured) / of
     severe = []
@@ -148,10 +151,17 @@ def severity(
             shares = [count / total for count, total in counts]
             tests.append((fisher_exact(*counts[0], *counts[1]), int(shares[1] > shares[0])))
         p, worse = min(tests)
-        if p <= level:
-            names = pair[worse][0], pair[1 - worse][0]
-            severe.append(Reason(ReasonKind.SEVERITY, one.name, names[0], Endpoint.HARDEST, against=names[1]))
+        behind = _mean_of_lowest(parts[1 - worse]) - _mean_of_lowest(parts[worse])
+        if p <= level and behind > options.margin:
+            group, against, by = pair[worse][0], pair[1 - worse][0], Interval(behind, np.nan, np.nan)
+            reason = Reason(ReasonKind.SEVERITY, one.name, group, Endpoint.HARDEST)
+            severe.append(replace(reason, against=against, difference=by))
     return severe
+
+
+def _mean_of_lowest(scores: npt.NDArray[np.float64]) -> float:
+    """Return the mean of the lowest tenth of scores, of one at least."""
+    return float(np.sort(scores)[: -(-scores.size // 10)].mean())
 
 
 def one_stratum(

@@ -594,11 +594,24 @@ def test_small_groups_that_are_served_well_but_otherwise(rng: np.random.Generato
     assert [(reason.group, reason.facts[0].n) for reason in many.reasons["group"]] == [(None, 27)]
 
 
+def test_hardest_cases_that_are_worse_by_less_than_the_margin_are_no_reason() -> None:
+    """Of 3,000 each the lowest tenths have means 0.007 apart: p is tiny, and it matters to nobody."""
+    parts = [stats.norm.ppf((np.arange(3000) + 0.5) / 3000, 0.9, sd) for sd in (0.02, 0.024)]
+    hardest_share = np.sort(np.concatenate(parts))[300]
+    counts = [int((part < hardest_share).sum()) for part in parts]
+    assert fisher_exact(counts[0], 3000, counts[1], 3000) < 1e-6
+    assert 0.006 < parts[0][:300].mean() - parts[1][:300].mean() < 0.008
+    assert judge(*parts).verdict is Verdict.NO_GAP
+
+
 def test_severity_names_the_group_whose_cases_are_worse(rng: np.random.Generator) -> None:
     parts = [with_worst(good(rng, 400), 40, rng.uniform(*low, 40)) for low in ((0.5, 0.55), (0.72, 0.76))]
     found = {reason.kind: reason for reason in judge(*parts).comparisons[0].reasons}
     assert found.keys() == {ReasonKind.SEVERITY, ReasonKind.MEANS}
     assert {(reason.group, reason.against) for reason in found.values()} == {("A", "B")}
+    difference = found[ReasonKind.SEVERITY].difference
+    assert difference is not None
+    assert difference.estimate == pytest.approx(np.mean(parts[1][:40]) - np.mean(parts[0][:40]))
 
 
 def test_severity_allows_for_all_comparisons_of_the_page(rng: np.random.Generator) -> None:
