@@ -12,10 +12,10 @@ import pandas as pd
 
 from fairseg.cohort.ids import GroupIds, as_ids
 from fairseg.metrics import fairness_gap, mann_whitney_u, worst_group
-from fairseg.metrics.fairness import Floats
+from fairseg.metrics.grouped import Floats, GroupedValues
 from fairseg.scoring.summary import CORRECTED, EQUITY, GAP, GAP_OF_LARGE, P_VALUE, SER, WORST, Summary
 from fairseg.statistics import Interval, equity_interval, kruskal_wallis, pairwise_mann_whitney
-from fairseg.statistics.differences import differences, gap_limits, pairs_of, sorted_parts
+from fairseg.statistics.differences import differences, gap_limits, pairs_of
 from fairseg.statistics.intervals import error_ratio_interval, sample_limits, worst_interval
 from fairseg.statistics.limits import Resampling
 from fairseg.statistics.order_statistics import Method, size_to_judge
@@ -64,7 +64,7 @@ def with_intervals(
         for cells in (summary.table.to_numpy().copy(), *np.full((2, *summary.table.shape), np.nan))
     ]
     for metric in (name for name in summary.subjects if name not in ("subject", "group")):
-        parts = sorted_parts(summary.subjects[metric].to_numpy(), ids)
+        parts = GroupedValues.of(summary.subjects[metric].to_numpy(), ids).ordered
         for statistic, method, row in _STATISTICS:
             drawn, name = Resampling(**draws, method=method), f"{row} {summary.title(str(metric))}"
             of_all = sample_limits([np.sort(np.concatenate(parts))], statistic, drawn)
@@ -74,7 +74,7 @@ def with_intervals(
     order, judged, least = list(estimates), summary.judged, summary.min_size
     if "dice" in summary.subjects:
         dice = summary.subjects["dice"].to_numpy()
-        parts = sorted_parts(dice, ids)
+        parts = GroupedValues.of(dice, ids).ordered
         least = size_to_judge([part.size for part in parts], min_size, level)
         judged = tuple(code for code, part in enumerate(parts) if part.size >= least)
         rows = _fairness_rows(summary, ids, parts, judged, draws)

@@ -3,10 +3,9 @@
 Tests return the p-value and the name of the test that made it, or NaN and "" where there is nothing to test.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations, starmap
 from math import inf, nan, sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,16 +58,13 @@ def count_test(counts: npt.ArrayLike) -> tuple[float, str]:
         return float("nan"), ""
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     if expected.min() >= _FEWEST_EXPECTED:
-        return _chi_squared(table, expected), CHI_SQUARED
+        freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+        statistic = ((table - expected) ** 2 / expected).sum()
+        return float(scipy.special.chdtrc(freedom, statistic)), CHI_SQUARED
     if table.shape == (2, 2):
         (one, two), (total_one, total_two) = table[0].tolist(), table.sum(axis=0).tolist()
         return fisher_exact(one, total_one, two, total_two), FISHER
     return _monte_carlo(table), MONTE_CARLO
-
-
-def _chi_squared(table: npt.NDArray[np.int64], expected: npt.NDArray[np.float64]) -> float:
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return float(scipy.special.chdtrc(freedom, ((table - expected) ** 2 / expected).sum()))
 
 
 def _monte_carlo(table: npt.NDArray[np.int64]) -> float:
@@ -142,27 +138,22 @@ def mean_test(samples: Sequence[npt.NDArray[np.float64]], *, rounding: float = 0
     return float("nan"), ""
 
 
-def standardised_difference(lines: Sequence[Mapping[str, Any]]) -> float:
+def standardised_difference(figures: Sequence[npt.NDArray[np.float64]], *, means: bool) -> float:
     """Return the largest standardised difference of an attribute between any two groups (Yang, Dalton 2012).
 
     The difference of two means over the root of the mean of both variances; of levels the Mahalanobis
     distance of their shares. Above 0.1 groups are commonly called unlike.
 
     Args:
-        lines: of one attribute, as rows of a `cohort_table`: of groups alone, their means or levels.
+        figures: of each group: its mean and standard deviation, or its share of each level.
+        means: which of the two.
 
     Returns:
         0 or more; infinite where two groups have no level in common, or means that differ without any
         spread; NaN where no two groups have values enough.
     """
-    between, figures = _between_shares, dict[Any, list[float]]()
-    if any(line["kind"] == "mean" for line in lines):
-        between = _between_means
-        figures = {line["group"]: [line["mean"], line["sd"]] for line in lines if line["kind"] == "mean"}
-    else:
-        for line in lines:
-            figures.setdefault(line["group"], []).append(line["share"])
-    known = [np.array(one) for one in figures.values() if not np.isnan(one).any()]
+    between = _between_means if means else _between_shares
+    known = [one for one in figures if not np.isnan(one).any()]
     return max(starmap(between, combinations(known, 2)), default=nan)
 
 

@@ -113,17 +113,15 @@ def cohort_table(
         if why := _why_not(attribute, disagree, len(subjects.names)):
             notes.append(f"{name}: left out, {why}")
             continue
-        p, test = np.nan, ""
-        if not shared and name not in groups.attributes:
-            p, test = _test(attribute, parts, notes)
-        lines = _lines(attribute, parts, p, test)
+        known = [part.index[attribute.known[part.index]] for part in parts]
+        figures = [_figures(attribute, index) for index in known]
+        about: dict[str, Any] = {"attribute": name}
         if name not in groups.attributes:
-            of_values = [line for line in lines if line["kind"] != "missing"]
-            of_groups = [line for line in of_values if line["group"] is not pd.NA and line["group"] >= 0]
-            smd = standardised_difference(of_groups)
-            for line in of_values:
-                line["smd"] = smd
-        rows += lines
+            of_groups = [figures[column] for column, part in enumerate(parts) if part.is_group]
+            about["smd"] = standardised_difference(of_groups, means=attribute.numbers is not None)
+            if not shared:
+                about["p"], about["test"] = _test(attribute, parts, known, notes)
+        rows += _lines(attribute, parts, known, figures, about)
     return CohortTable(
         pd.DataFrame(rows, columns=_COLUMNS).astype({"group": "Int64", "count": "Int64"}), notes
     )
@@ -180,37 +178,44 @@ def _why_not(attribute: Attribute, disagree: Sequence[str], number: int) -> str:
     return ""
 
 
-def _test(attribute: Attribute, parts: Sequence[_Part], notes: list[str]) -> tuple[float, str]:
-    groups = [part for part in parts if part.is_group]
-    known = [part.index[attribute.known[part.index]] for part in groups]
+def _figures(attribute: Attribute, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the mean and standard deviation of subjects, or their share of each level."""
+    if attribute.numbers is not None:
+        values = attribute.numbers[index]
+        mean, sd = values.mean() if values.size else np.nan, values.std(ddof=1) if values.size > 1 else np.nan
+        return np.array([mean, sd])
+    counts = _counts(attribute, index)
+    return counts / index.size if index.size else np.full(counts.size, np.nan)
+
+
+def _counts(attribute: Attribute, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.bincount(attribute.codes[index], minlength=len(attribute.levels))
+
+
+def _test(
+    attribute: Attribute, parts: Sequence[_Part], known: Sequence[npt.NDArray[np.int64]], notes: list[str]
+) -> tuple[float, str]:
+    groups = {part.name: index for part, index in zip(parts, known, strict=True) if part.is_group}
     if attribute.numbers is None:
-        num_levels = len(attribute.levels)
-        columns = [np.bincount(attribute.codes[index], minlength=num_levels) for index in known]
-        return count_test(np.stack(columns, axis=1))
-    p, test = mean_test([attribute.numbers[index] for index in known])
-    single = [part.name for part, index in zip(groups, known, strict=True) if index.size == 1]
+        return count_test(np.stack([_counts(attribute, index) for index in groups.values()], axis=1))
+    p, test = mean_test([attribute.numbers[index] for index in groups.values()])
+    single = [name for name, index in groups.items() if index.size == 1]
     if test and single:
         notes.append(f"{attribute.name}: not in the test, with one value only: {listed(single)}")
     return p, test
 
 
-def _lines(attribute: Attribute, parts: Sequence[_Part], p: float, test: str) -> list[dict[str, Any]]:
+def _lines(
+    attribute: Attribute,
+    parts: Sequence[_Part],
+    known: Sequence[npt.NDArray[np.int64]],
+    figures: Sequence[npt.NDArray[np.float64]],
+    about: Mapping[str, Any],
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    known = [part.index[attribute.known[part.index]] for part in parts]
-    about = {"attribute": attribute.name, "p": p, "test": test}
     if attribute.numbers is not None:
-        for part, index in zip(parts, known, strict=True):
-            values = attribute.numbers[index]
-            rows.append(
-                {
-                    **part.head,
-                    **about,
-                    "kind": "mean",
-                    "n": index.size,
-                    "mean": values.mean() if values.size else np.nan,
-                    "sd": values.std(ddof=1) if values.size > 1 else np.nan,
-                }
-            )
+        for part, index, (mean, sd) in zip(parts, known, figures, strict=True):
+            rows.append({**part.head, **about, "kind": "mean", "n": index.size, "mean": mean, "sd": sd})
     for code, level in enumerate(attribute.levels):
         for part, index in zip(parts, known, strict=True):
             count = int((attribute.codes[index] == code).sum())

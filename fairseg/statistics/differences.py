@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseg.cohort.vectors import Vector
-from fairseg.metrics.earlier_forms import accepts_num_groups
-from fairseg.metrics.grouped import Floats, GroupedValues
+from fairseg.metrics.grouped import Floats
 from fairseg.statistics.limits import Resampling
 from fairseg.statistics.order_statistics import left_out_medians
 
@@ -39,12 +37,6 @@ class Differences(NamedTuple):
     tail: float
 
 
-@accepts_num_groups()
-def sorted_parts(values: Vector, groups: Vector) -> list[Floats]:
-    """Return the values of each group from the smallest to the largest, without NaN and unknown ids."""
-    return GroupedValues.of(values, groups).ordered
-
-
 def pairs_of(parts: Sequence[Floats], reference: int | None) -> list[tuple[int, int]]:
     """Return the pairs of groups with values: the reference with each other group, or all pairs."""
     there = [number for number, part in enumerate(parts) if part.size]
@@ -62,7 +54,7 @@ def differences(
     """Return the differences of medians of pairs of groups with limits that hold for all pairs together.
 
     Args:
-        parts: sorted values of each group, as from `sorted_parts`.
+        parts: values of each group, rising, without NaN.
         pairs: ids of the groups to compare, first minus second.
         draws: of the medians; its level is that all limits hold.
         scale: applied to medians before they are subtracted.

@@ -44,7 +44,8 @@ def row_verdict(row: GainRow) -> Verdict:
     blamed = towards != 0 and not row.passed and not row.inside
     # Where subjects changed by different amounts the gap need not follow the shift between their gains.
     followed = (before.interval.estimate - after.interval.estimate) * towards >= abs(row.gain.estimate) / 2
-    narrower = row.narrowing.low > 0 or (before.shown and towards == before.sign and _not_reversed(row))
+    not_reversed = row.reverse_bound <= row.margin  # whether the group that was ahead is behind by no more
+    narrower = row.narrowing.low > 0 or (before.shown and towards == before.sign and not_reversed)
     slight = sizes[1] <= row.margin and sizes[1] < sizes[0]
     turned = before.shown and after.shown and before.sign != after.sign and not slight
     # Of a gap that did not matter before there is nothing to correct.
@@ -68,11 +69,6 @@ def row_verdict(row: GainRow) -> Verdict:
         (row.inside, Verdict.SAME),
     )
     return next((verdict for holds, verdict in rules if holds), Verdict.OPEN)
-
-
-def _not_reversed(row: GainRow) -> bool:
-    """Return whether the group that was ahead is shown to be behind by no more than the margin."""
-    return row.reverse_bound <= row.margin
 
 
 def judged_gains(

@@ -12,7 +12,6 @@ import scipy  # its parts load when they are touched
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import GroupFacts
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.limits import Interval
 from fairseg.statistics.two_samples import known_values, limits_of_median, wilson
 from fairseg.statistics.verdicts import Endpoint
 
@@ -42,15 +41,10 @@ def hardest(values: Floats, share: float = HARDEST_SHARE) -> Floats:
     return np.asarray(marked)
 
 
-def fails_by_limits(median: Interval, failure_rate: Interval, options: JudgeOptions) -> bool:
-    """Return whether limits say that the median is too low, or that more than half of the subjects fail."""
-    return median.high < options.failing_median or failure_rate.low > 0.5
+def _failing_p(scores: Floats, options: JudgeOptions) -> float:
+    """Return the one-sided p of a model whose median is not too low, and of whom no more than half fail.
 
-
-def failing_p(scores: Floats, options: JudgeOptions) -> float:
-    """Return the one-sided p of a model that does neither, exactly.
-
-    Each subject is then below the larger of both thresholds with a chance of a half at most.
+    It is exact: each subject is then below the larger of both thresholds with a chance of a half at most.
     """
     low = int((scores < max(options.failing_median, options.failure_threshold)).sum())
     return float(scipy.special.bdtrc(low - 1, scores.size, 0.5)) if low else 1.0
@@ -82,15 +76,12 @@ def with_failing(facts: Sequence[GroupFacts], overall: str, options: JudgeOption
     judged = [fact for fact in facts if fact.judged]
     weights = [OVERALL_WEIGHT if fact.structure == overall else 1 for fact in judged]
     together = hold_together([fact.p_fails for fact in judged], weights, options.alpha)
-    shown = {id(fact) for fact, holds in zip(judged, together, strict=True) if holds}
-
-    def by_limits(fact: GroupFacts) -> bool:
-        median = Interval(fact.median, fact.median_low, fact.median_high)
-        return fails_by_limits(
-            median, Interval(fact.failure_rate, fact.failure_low, fact.failure_high), options
-        )
-
-    return [replace(fact, fails=True) if id(fact) in shown and by_limits(fact) else fact for fact in facts]
+    shown = {
+        id(fact)
+        for fact, holds in zip(judged, together, strict=True)
+        if holds and (fact.median_high < options.failing_median or fact.failure_low > 0.5)
+    }
+    return [replace(fact, fails=True) if id(fact) in shown else fact for fact in facts]
 
 
 class StructureScores:
@@ -152,6 +143,6 @@ class StructureScores:
             hardest_high=hard.high,
             median_at_least=at_least,
             failure_at_most=at_most,
-            p_fails=failing_p(known, options),
+            p_fails=_failing_p(known, options),
             passes_floor=at_least >= options.median_floor and at_most <= options.failure_floor,
         )

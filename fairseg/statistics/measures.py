@@ -13,7 +13,7 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Finding, Grouping
 from fairseg.statistics.group_facts import hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page_level import Line, finding_of, make_line, page_level, pairs_to_compare
+from fairseg.statistics.page_level import Line, line_of, page_level, pairs_to_compare
 from fairseg.statistics.permutation import Row
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
@@ -82,14 +82,12 @@ def _lines(grouping_index: int, grouping: Grouping, measure: Measure, options: J
         int(scored[grouping.ids == code].sum()) >= options.min_size
         for code in range(len(grouping.group_names))
     ]
-    lines = []
-    for first, second in pairs_to_compare(grouping, judged):
-        row = Row(grouping_index, first, second, values, marks, 1.0, everyone)
-        margin = np.nan if measure.margin is None else measure.margin
-        finding = finding_of(row, grouping, measure.name, measure.endpoint, margin)
-        enough = min(finding.n_first, finding.n_second) >= options.min_size
-        lines.append(make_line(finding, row if enough else None, grouping.ids, _worse(measure)))
-    return lines
+    margin = np.nan if measure.margin is None else measure.margin
+    about = measure.name, measure.endpoint, margin, _worse(measure), options.min_size
+    return [
+        line_of(Row(grouping_index, *pair, values, marks, 1.0, everyone), grouping, *about)
+        for pair in pairs_to_compare(grouping, judged)
+    ]
 
 
 def _worse(measure: Measure) -> int | None:

@@ -30,8 +30,7 @@ from fairseg.statistics.page_level import (
     Line,
     Members,
     PageLevel,
-    finding_of,
-    make_line,
+    line_of,
     members,
     page_level,
     pairs_to_compare,
@@ -178,24 +177,19 @@ def _draft(
     for first, second in pairs_to_compare(grouping, [fact.judged for fact in overall]):
         names = grouping.group_name(first), grouping.group_names[second]
         groups_of_pair = members(grouping, first, second)
-        sizes = [[int((~np.isnan(one.scores[group])).sum()) for group in groups_of_pair] for one in measured]
-        comparison = Comparison(grouping.name, *names, sizes[0][0], sizes[0][1], Verdict.NOT_JUDGED)
+        sizes = [int((~np.isnan(measured[0].scores[group])).sum()) for group in groups_of_pair]
+        comparison = Comparison(grouping.name, *names, sizes[0], sizes[1], Verdict.NOT_JUDGED)
         lines: list[Line] = []
-        for number, (one, size) in enumerate(zip(measured, sizes, strict=True)):
-            if min(sizes[0]) < options.min_size:
-                continue
-            enough = min(size) >= options.min_size
+        for number, one in enumerate(measured if min(sizes) >= options.min_size else ()):
             scored = [group & ~np.isnan(one.scores) for group in groups_of_pair]
             within = None if blocks is None else usable_strata(scored, blocks, options.min_size)
             for endpoint, (values, marks, margin, weight) in one.endpoints().items():
                 row = Row(grouping_index, first, second, values, marks, 0.25 if number else weight, everyone)
-                finding = finding_of(row, grouping, one.name, endpoint, margin)
                 worse = 0 if marks else 1
-                lines.append(make_line(finding, row if enough else None, grouping.ids, worse))
+                line = line_of(row, grouping, one.name, endpoint, margin, worse, options.min_size)
+                lines.append(line)
                 if blocks is not None and not grouping.held:
-                    plain = replace(finding, adjusted=True, value_first=np.nan, value_second=np.nan)
-                    alike = None if within is None else replace(row, strata=within)
-                    lines.append(make_line(plain, alike, grouping.ids, worse))
+                    lines.append(line.within(within, grouping.ids))
         drafts.append(_Draft(comparison, grouping, groups_of_pair, lines))
     return drafts
 

@@ -38,11 +38,25 @@ class Line:
     test: RowTest | None
     positive_is_worse_for: int | None
 
+    def within(self, strata: tuple[Integers, ...] | None, ids: Integers) -> "Line":
+        """Return the line of the same groups within strata; without any it is not judged."""
+        finding = replace(self.finding, adjusted=True, value_first=np.nan, value_second=np.nan)
+        row = None if strata is None or self.row is None else replace(self.row, strata=strata)
+        return Line(finding, row, None if row is None else observe(row, ids), self.positive_is_worse_for)
 
-def finding_of(row: Row, grouping: Grouping, name: str, endpoint: Endpoint, margin: float) -> Finding:
-    """Return the finding of a row of all subjects: names, sizes and what is typical of both groups."""
+
+def line_of(
+    row: Row,
+    grouping: Grouping,
+    name: str,
+    endpoint: Endpoint,
+    margin: float,
+    positive_is_worse_for: int | None,
+    min_size: int,
+) -> Line:
+    """Test a row of all subjects by itself; it is not judged where a group has too few with a value."""
     first, second = row_samples(row, grouping.ids, row.strata[0])
-    return Finding(
+    finding = Finding(
         grouping.name,
         name,
         endpoint,
@@ -54,6 +68,9 @@ def finding_of(row: Row, grouping: Grouping, name: str, endpoint: Endpoint, marg
         _centre(second, marks=row.marks),
         margin=margin,
     )
+    if min(first.size, second.size) < min_size:
+        return Line(finding, None, None, positive_is_worse_for)
+    return Line(finding, row, observe(row, grouping.ids), positive_is_worse_for)
 
 
 def _centre(values: Floats, *, marks: bool) -> float:
@@ -61,11 +78,6 @@ def _centre(values: Floats, *, marks: bool) -> float:
     if not values.size:
         return float("nan")
     return float(values.mean() if marks else np.median(values))
-
-
-def make_line(finding: Finding, row: Row | None, ids: Integers, positive_is_worse_for: int | None) -> Line:
-    """Test a row by itself; without a row the finding is not judged."""
-    return Line(finding, row, None if row is None else observe(row, ids), positive_is_worse_for)
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,12 +124,12 @@ def _by_content(
         replace(row, values=values[id(row.values)], strata=tuple(strata[id(one)] for one in row.strata))
         for row in rows
     ]
-    moved = None if blocks is None else sorted((np.sort(position[block]) for block in blocks), key=_first)
+    moved = (
+        None
+        if blocks is None
+        else sorted((np.sort(position[block]) for block in blocks), key=lambda block: block[:1].tolist())
+    )
     return sorted_rows, [one[order] for one in ids], moved
-
-
-def _first(block: Integers) -> int:
-    return int(block[0]) if block.size else -1
 
 
 def local_level(smallest: Floats, alpha: float) -> float:

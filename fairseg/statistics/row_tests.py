@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -73,17 +72,18 @@ def observe(row: Row, ids: Integers) -> RowTest:
     single = len(parts) == 1
     if not row.marks and single:
         plain = LocationShift(*parts[0])
-        return RowTest(plain.test.p, plain.p, plain.test.effect, partial(_location_shift, row, ids))
+        return RowTest(
+            plain.test.p,
+            plain.p,
+            plain.test.effect,
+            lambda: LocationShift(*row_samples(row, ids, row.strata[0])),
+        )
     if not row.marks:
         shift = StratifiedShift(parts)
         return RowTest(shift.test.p, shift.p, shift.test.effect, lambda: shift)
     tables = [(int(one.sum()), one.size, int(two.sum()), two.size) for one, two in parts]
     shares = _Shares(*tables[0]) if single else StratifiedShares(tables)
     return RowTest(shares.p, shares.decisive_p, np.nan, lambda: shares)
-
-
-def _location_shift(row: Row, ids: Integers) -> LocationShift:
-    return LocationShift(*row_samples(row, ids, row.strata[0]))
 
 
 def usable_strata(
