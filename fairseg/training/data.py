@@ -45,15 +45,9 @@ class ChosenCases:
 
     raw: RawDataset  # the dataset on disk, with these cases alone
     plan: SlicePlan  # how to prepare them
-    names: list[str]  # of the cases, (N,)
-    subjects: list[str]  # (N,)
     groups: Groups  # those with a training subject
-    ids: npt.NDArray[np.int64]  # group of each case, (N,); -1 is unknown
-    held_out: npt.NDArray[np.bool_]  # which cases are for validation, (N,)
-
-    def names_of(self, *, held_out: bool) -> list[str]:
-        """Return the names of the cases to validate on, or of those to train on."""
-        return [name for name, out in zip(self.names, self.held_out, strict=True) if out == held_out]
+    train: pd.DataFrame  # a row a case: case, subject, group (its id; -1 is unknown)
+    validation: pd.DataFrame  # likewise of those that are held out
 
     def patch_size(self, settings: Settings) -> tuple[int, int] | None:
         """Return the patch size (y, x), or None where it depends on what crops will hold."""
@@ -196,9 +190,9 @@ def choose_cases(
     for group, name in enumerate(groups.names):
         if not (ids[held_out] == group).any() and held_out.any():
             logger.warning("group %s has no subject to validate on", name)
-    names, subjects = rows["case"].tolist(), rows["subject"].astype(str).tolist()
     plan = make_plan(raw, settings.target_spacing)
-    chosen = ChosenCases(raw, plan, names, subjects, groups, ids, np.asarray(held_out, dtype=bool))
+    rows = pd.DataFrame({"case": rows["case"], "subject": rows["subject"].astype(str), "group": ids})
+    chosen = ChosenCases(raw, plan, groups, rows[~held_out], rows[held_out])
     chosen.patch_size(settings)  # raises where it fits no network
     return chosen
 
@@ -241,12 +235,8 @@ def prepare_cases(
     raw, plan, groups = chosen.raw, chosen.plan, chosen.groups
     cases = prepare(raw, plan, prepared, workers=settings.workers or 1, progress=progress)
     train, validation = (
-        CaseSet(
-            [cases[name] for name in chosen.names_of(held_out=out)],
-            [one for one, is_out in zip(chosen.subjects, chosen.held_out, strict=True) if is_out == out],
-            chosen.ids[chosen.held_out == out],
-        )
-        for out in (False, True)
+        CaseSet([cases[name] for name in part["case"]], part["subject"].tolist(), part["group"].to_numpy())
+        for part in (chosen.train, chosen.validation)
     )
     view = _view(train.cases, settings)
     patch_size = fit_patch_size(settings, view.size or plan.shape)

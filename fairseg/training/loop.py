@@ -118,7 +118,7 @@ def train(
     # Checks that need no file written: the subjects, their groups, and those held out.
     chosen = choose_cases(dataset, settings, table=table, split=split or parts_of(before))
     start = read_start(init, chosen, settings, network)
-    names = chosen.names_of(held_out=False)
+    names = chosen.train["case"].tolist()
     share, upweight = settings.worst_share, settings.upweight
     case_weights = read_case_weights(weights, names, worst_share=share, upweight=upweight, run=before)
     device = pick_device(settings.device)

@@ -77,7 +77,7 @@ def read_start(
     start = Start(Path(folder), weights_to_use(saved))
     if network is None and (patch_size := chosen.patch_size(settings)) is not None:
         check_weights({**expected, "patch_size": patch_size}, settings, start.weights, start.owner)
-    held_out = set(map(case_code, chosen.names_of(held_out=True)))
+    held_out = set(map(case_code, chosen.validation["case"]))
     if trained_on := held_out & set(map(case_code, run["train"])):
         number = counted(len(trained_on), "case")
         logger.warning("init: %s has trained on %s of this run's validation: too good there", folder, number)
