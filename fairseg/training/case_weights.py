@@ -4,54 +4,43 @@ It needs no groups. The scores are of training cases, by a network that was trai
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fairseg.io.sentences import listed
+from fairseg.metrics.fairness import Floats
 from fairseg.scoring import Scores
 from fairseg.training.checkpoint import case_code
 
 
-@dataclass(frozen=True)
-class CaseWeights:
-    """The weights by which training cases are drawn."""
-
-    weight: npt.NDArray[np.float64]  # (N,)
-    upweighted: tuple[str, ...]  # names of the cases that are drawn more often
-
-
-def read_case_weights(
+def worst_cases(
     scores: str | Path | None,
     cases: Sequence[str],
-    *,
     worst_share: float,
-    upweight: float,
     run: Mapping[str, Any] | None = None,
-) -> CaseWeights | None:
-    """Read scores, and give the worst cases a weight.
+) -> list[str] | None:
+    """Return the cases that are drawn more often, by their scores; None where all are drawn alike.
 
-    A case's score is the mean Dice over its structures. Of the cases that have one, the worst share, rounded
-    up, is drawn `upweight` times as often; so are cases that do as badly as the last of them. A case without
-    a score, since neither mask has any structure, is not among them.
+    A case's score is the mean Dice over its structures. Of the cases that have one, it is the worst share,
+    rounded up; and cases that do as badly as the last of them. A case without a score, since neither mask has
+    any structure, is not among them.
 
     Args:
-        scores: table as `fairseg evaluate` writes it, of all training cases at least; `None` for no weights,
-            or for those of `run`.
+        scores: table as `fairseg evaluate` writes it, of all training cases at least; `None` for none, or for
+            the cases of `run`.
         cases: names of the training cases, (N,).
         worst_share: above 0 and at most 1.
-        upweight: 1 or more.
         run: that is resumed, as its checkpoint describes it.
 
     Raises:
         ValueError: the table is none of scores, or it lacks a training case; the message names it.
     """
     if scores is None:
-        return _weights_of(run or {}, cases, upweight)
+        codes = (run or {}).get("upweighted")
+        return None if codes is None else [case for case in cases if case_code(case) in codes]
     table = Scores.of(str(scores))
     means = table.table.groupby("case")["dice"].mean()
     if unscored := sorted(set(cases) & set(table.skipped["case"])):
@@ -63,14 +52,9 @@ def read_case_weights(
     if not scored.size:
         raise ValueError(f"weights: {scores} has no Dice of any training case")
     worst = values <= scored[ceil(worst_share * scored.size) - 1]
-    names = tuple(case for case, is_worst in zip(cases, worst, strict=True) if is_worst)
-    return CaseWeights(np.where(worst, upweight, 1.0), names)
+    return [case for case, is_worst in zip(cases, worst, strict=True) if is_worst]
 
 
-def _weights_of(run: Mapping[str, Any], cases: Sequence[str], upweight: float) -> CaseWeights | None:
-    """Return the weights by which a run has drawn its training cases, from the checkpoint's description."""
-    upweighted = run.get("upweighted")
-    if upweighted is None:
-        return None
-    names = tuple(case for case in cases if case_code(case) in upweighted)
-    return CaseWeights(np.where(np.isin(cases, names), upweight, 1.0), names)
+def case_weights(cases: Sequence[str], upweighted: Sequence[str] | None, upweight: float) -> Floats | None:
+    """Return how often each case is drawn, (N,): those of `worst_cases` `upweight` times as often, else 1."""
+    return None if upweighted is None else np.where(np.isin(cases, upweighted), upweight, 1.0)

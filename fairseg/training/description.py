@@ -9,7 +9,6 @@ import torch
 
 from fairseg import __version__
 from fairseg.io.sentences import counted
-from fairseg.training.case_weights import CaseWeights
 from fairseg.training.data import TrainingData
 from fairseg.training.settings import MACHINE, Settings
 from fairseg.training.warm_start import Start
@@ -21,7 +20,7 @@ def describe(
     settings: Settings,
     data: TrainingData,
     start: Start | None = None,
-    weights: CaseWeights | None = None,
+    upweighted: list[str] | None = None,
     *,
     split: bool = False,
 ) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def describe(
         "data": data.digest,
         "split": split,  # by a table
         "init": None if start is None else start.digest,
-        "upweighted": None if weights is None else list(weights.upweighted),
+        "upweighted": upweighted,
     }
 
 

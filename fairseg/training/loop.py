@@ -24,7 +24,7 @@ from fairseg.losses import ParetoMinimaxLoss
 from fairseg.metrics import by_group, fairness_gap
 from fairseg.training.attribute import AttributeTerm
 from fairseg.training.averaging import WeightAverage
-from fairseg.training.case_weights import read_case_weights
+from fairseg.training.case_weights import case_weights, worst_cases
 from fairseg.training.checkpoint import (
     CHECKPOINT,
     load_whole_run,
@@ -89,7 +89,7 @@ def train(
             are regions; default: the reference U-Net.
         prepared: folder for the prepared arrays, which several runs can share; default: in `out`.
         init: folder of a run whose network this one starts from; `settings.freeze` keeps parts of it.
-        weights: scores of the training cases, by which the worst are drawn more often (`read_case_weights`).
+        weights: scores of the training cases, by which the worst are drawn more often (`worst_cases`).
         resume: go on with the run in `out`, if there is one; `split`, `init` and `weights` need not be given
             again.
         progress: show bars on stderr if it is a terminal.
@@ -119,8 +119,8 @@ def train(
     chosen = choose_cases(dataset, settings, table=table, split=split or parts_of(before))
     start = read_start(init, chosen, settings, network)
     names = chosen.train["case"].tolist()
-    share, upweight = settings.worst_share, settings.upweight
-    case_weights = read_case_weights(weights, names, worst_share=share, upweight=upweight, run=before)
+    upweighted = worst_cases(weights, names, settings.worst_share, before)
+    weight_of = case_weights(names, upweighted, settings.upweight)
     device = pick_device(settings.device)
     with ExitStack() as begun:
         if processes.is_first:
@@ -134,7 +134,7 @@ def train(
         with processes.first_alone():  # it prepares the cases, and the others find them
             data = prepare_cases(chosen, settings, Path(prepared or out / "prepared"), progress=progress)
         run = describe(
-            settings, data, start, case_weights, split=split is not None or bool(before.get("split"))
+            settings, data, start, upweighted, split=split is not None or bool(before.get("split"))
         )
         if saved is not None:
             run["init"] = before.get("init") if init is None else run["init"]
@@ -156,7 +156,7 @@ def train(
             settings,
             slices.group,
             [data.train.subjects[case] for case in slices.case],
-            None if case_weights is None else case_weights.weight[slices.case],
+            None if weight_of is None else weight_of[slices.case],
         )
         workers = pick_workers(settings.workers, device)
         loader = DataLoader(

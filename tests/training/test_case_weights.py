@@ -11,7 +11,7 @@ import torch
 
 from fairseg.cli import main
 from fairseg.training import Settings, train
-from fairseg.training.case_weights import read_case_weights
+from fairseg.training.case_weights import case_weights, worst_cases
 from fairseg.training.checkpoint import load_checkpoint
 from fairseg.training.methods import make_sampler
 from tests.training.test_loop import equal
@@ -34,28 +34,28 @@ def test_the_worst_cases_by_their_mean_dice_are_drawn_more_often(tmp_path: Path)
     dice = {"a": (0.9, 0.9), "b": (0.1, 0.9), "c": (0.6, None), "d": (None, None), "e": (0.7, 0.9)}
     scores = table(tmp_path, {**dice, "z": (0.0, 0.0)})
     for share, worst in ((0.01, "b"), (0.25, "b"), (0.26, "bc"), (0.5, "bc"), (1.0, "abce")):
-        result = read_case_weights(scores, CASES, worst_share=share, upweight=4.0)
-        assert result is not None
-        assert result.upweighted == tuple(worst)
-        assert result.weight.tolist() == [4.0 if case in worst else 1.0 for case in CASES]
-    assert read_case_weights(None, CASES, worst_share=0.5, upweight=4.0) is None
+        result = worst_cases(scores, CASES, share)
+        assert result == list(worst)
+        weights = case_weights(CASES, result, upweight=4.0)
+        assert weights is not None
+        assert weights.tolist() == [4.0 if case in worst else 1.0 for case in CASES]
+    assert worst_cases(None, CASES, 0.5) is None
+    assert case_weights(CASES, None, upweight=4.0) is None
 
 
 def test_cases_that_do_equally_badly_are_treated_alike(tmp_path: Path) -> None:
     scores = table(tmp_path, dict.fromkeys("abcd", (0.4, 0.4)) | {"e": (0.9, 0.9)})
-    result = read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
-    assert result is not None
-    assert result.upweighted == ("a", "b", "c", "d")
+    assert worst_cases(scores, CASES, 0.2) == ["a", "b", "c", "d"]
 
 
 def test_a_table_without_a_training_case_is_refused_by_name(tmp_path: Path) -> None:
     scores = table(tmp_path, dict.fromkeys("abcd", (0.4, 0.4)))
     with pytest.raises(ValueError, match=r"no row of the training cases e"):
-        read_case_weights(scores, CASES, worst_share=0.2, upweight=3.0)
+        worst_cases(scores, CASES, 0.2)
     rows = [{"case": case, "label": "LV", "dice": 0.5, "skipped": None} for case in "abcd"]
     pd.DataFrame([*rows, {"case": "e", "skipped": "no file"}]).to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(ValueError, match=r"could not score e"):
-        read_case_weights(tmp_path / "s.csv", CASES, worst_share=0.2, upweight=3.0)
+        worst_cases(tmp_path / "s.csv", CASES, 0.2)
 
 
 def test_samples_are_drawn_by_their_weights_and_the_groups_keep_their_shares() -> None:
