@@ -11,8 +11,10 @@ from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL
 from fairseg.statistics.findings import Finding, GroupFacts
+from fairseg.statistics.gain_findings import GainRow
 from fairseg.statistics.group_facts import HARDEST_SHARE
 from fairseg.statistics.judge_options import JudgeOptions
+from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 MOST_GAPS = 40  # rows of a chart of gaps
@@ -92,7 +94,8 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(findings) > len(of_pairs) else ""
-        lines.append((Heading(name, rule), _verdict(row), _difference(row)))
+        verdict, *_, difference = finding_cells(row, row.disadvantage, row.at_margin)
+        lines.append((Heading(name, rule), verdict, difference))
         last = pair
     of = "" if several or last is None else f" of {last[1]}"
     head = f"Disadvantage{of}"
@@ -133,11 +136,8 @@ def findings_table(result: Audited) -> Table:
         name = f"{row.attribute}, {name}" if several else name
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
-        kind = "score" if row.endpoint is Endpoint.TYPICAL else "percent"
-        values = [Cell(value, kind=kind) for value in (row.value_second, row.value_first)]
-        counts = f"{row.n_second}, {row.n_first}"
         p = Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")
-        rows.append((name, _verdict(row), counts, *values, _difference(row), *p))
+        rows.append((name, *finding_cells(row, row.disadvantage, row.at_margin), *p))
     note = say(
         "about_findings",
         alpha=result.options.alpha,
@@ -169,11 +169,20 @@ def hardest_name(result: Audited, structure: str) -> str:
     return "tenth" if is_about_tenth else numbers.percent(share)
 
 
-def _difference(row: Finding) -> Cell:
-    """Return the disadvantage of the second group."""
+def finding_cells(row: Finding, difference: Interval, at_margin: Interval) -> list[Cell]:
+    """Return verdict, numbers of subjects, figures of both groups (the second is named first), difference."""
+    text, css = row_label(row)
+    kind = "percent" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
+    values = [Cell(value, kind=kind) for value in (row.value_second, row.value_first)]
+    counts = Cell(f"{row.n_second}, {row.n_first}")
+    return [Cell(text, css=css), counts, *values, difference_cell(row, difference, at_margin)]
+
+
+def difference_cell(row: Finding | GainRow, difference: Interval, at_margin: Interval) -> Cell:
+    """Return a difference with its limits and those by which the margin is judged."""
     kind = "points" if row.endpoint in (Endpoint.FAILURES, Endpoint.HARDEST) else "score"
-    _, low, high = row.at_margin
-    return Cell(*row.disadvantage, kind=kind, apart=(row.margin, -row.margin), inner=(low, high))
+    inner = (at_margin.low, at_margin.high)
+    return Cell(*difference, kind=kind, apart=(row.margin, -row.margin), inner=inner)
 
 
 def row_label(row: Finding) -> tuple[str, str]:
@@ -184,8 +193,3 @@ def row_label(row: Finding) -> tuple[str, str]:
     if row.verdict is Verdict.OPEN and row.inside:
         return "Within margin", "inside"
     return row.verdict.label.capitalize(), row.verdict.css_class
-
-
-def _verdict(row: Finding) -> Cell:
-    text, css = row_label(row)
-    return Cell(text, css=css)

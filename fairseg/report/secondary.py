@@ -8,7 +8,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import HD95, METRICS
 from fairseg.report.audited import Audited
-from fairseg.report.findings_table import row_label
+from fairseg.report.findings_table import finding_cells
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
@@ -81,24 +81,12 @@ def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None =
 
 def _cells(row: Finding, better: Collection[str]) -> list[Cell]:
     """Return the cells of a row; `better` has the measures whose higher values are better."""
-    text, css = row_label(row)
-    share = row.endpoint is Endpoint.HARDEST
     # As all over the page, above 0 the group named first (the finding's second) is worse served, or, for a
     # signed error, of which no end is worse, has the higher value.
     second_is_worse = row.structure in better and row.endpoint is Endpoint.TYPICAL
-    intervals = row.interval, row.equivalence
-    difference, (_, *inner) = intervals if second_is_worse else (one.negated() for one in intervals)
-    values = [
-        Cell(value, kind="percent" if share else "score") for value in (row.value_second, row.value_first)
-    ]
-    limits = Cell(
-        *difference,
-        kind="points" if share else "score",
-        apart=() if np.isnan(row.margin) else (row.margin, -row.margin),
-        inner=None if np.isnan(row.margin) else (inner[0], inner[1]),
-    )
-    counts = Cell(f"{row.n_second}, {row.n_first}")
-    return [Cell(text, css=css), counts, *values, limits, Cell(row.p_adjusted, kind="p")]
+    intervals = (row.interval, row.equivalence)
+    difference, at_margin = intervals if second_is_worse else (one.negated() for one in intervals)
+    return [*finding_cells(row, difference, at_margin), Cell(row.p_adjusted, kind="p")]
 
 
 def _to_tell(findings: Sequence[Finding]) -> list[Finding]:

@@ -9,6 +9,7 @@ import pandas as pd
 from fairseg.cohort.columns import METRICS
 from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
+from fairseg.report.findings_table import difference_cell
 from fairseg.report.page import summaries_of
 from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
@@ -50,16 +51,9 @@ def _telling_row(name: str, pair: PairGains) -> tuple[object, ...]:
     """Return the row that decides, where it is not the overall typical case."""
     row = pair.telling
     assert row is not None
-    text, css = row_label(row, pair)
-    typical = row.endpoint is Endpoint.TYPICAL
-    detail = ("" if row.structure == pair.rows[0].structure else f", {row.structure}") + (
-        "" if typical else f", {row.endpoint} (points)"
-    )
-    return (
-        Heading(name + detail),
-        Cell(text, css=css),
-        *_figures(row, "score" if typical else "points", pair),
-    )
+    name += "" if row.structure == pair.rows[0].structure else f", {row.structure}"
+    name += "" if row.endpoint is Endpoint.TYPICAL else f", {row.endpoint} (points)"
+    return (Heading(name), *_pair_cells(row, pair))
 
 
 def _pair_cells(row: GainRow | None, pair: PairGains, *, of_pair: bool = False) -> list[Cell]:
@@ -67,7 +61,7 @@ def _pair_cells(row: GainRow | None, pair: PairGains, *, of_pair: bool = False) 
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
-    return [_verdict(pair.verdict) if of_pair else Cell(text, css=css), *_figures(row, "score", pair)]
+    return [_verdict(pair.verdict) if of_pair else Cell(text, css=css), *_figures(row, pair)]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
@@ -115,13 +109,12 @@ def findings_table(result: Compared) -> Table:
     rows = []
     for model in result.judgement.models:
         for pair, row in ((one, row) for one in model.pairs for row in one.rows):
-            text, css = row_label(row, pair)
-            kind = "score" if row.endpoint is Endpoint.TYPICAL else "points"
+            verdict, *figures = _pair_cells(row, pair)
             counts = ", ".join(map(str, counts_of(row, pair)))
             p = Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")
             name = f"{model.model}, {row.structure}: {named(pair, 'against')}: {row.endpoint}"
             name += f", {result.held_fixed} held fixed" if row.adjusted else ""
-            rows.append((name, Cell(text, css=css), counts, *_figures(row, kind, pair), *p))
+            rows.append((name, verdict, counts, *figures, *p))
     note, corner = say("about_all_gains"), "Model, structure: groups: endpoint"
     return Table.of("Every finding", heads, rows, corner=corner, note=note, tall=True)
 
@@ -222,13 +215,12 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     return of_models
 
 
-def _figures(row: GainRow, kind: str, pair: PairGains) -> list[Cell]:
+def _figures(row: GainRow, pair: PairGains) -> list[Cell]:
     """Return the gaps before and after, and the gain, of the group named first."""
-    apart = row.margin, -row.margin
     intervals = (row.gain, row.equivalence)
-    gain, (_, *inner) = (one.negated() for one in intervals) if is_turned(pair) else intervals
-    gaps = [Cell(*interval, kind=kind, apart=apart) for interval in gaps_of(row, pair)]
-    return [*gaps, Cell(*gain, kind=kind, apart=apart, inner=(inner[0], inner[1]))]
+    gain = difference_cell(row, *((one.negated() for one in intervals) if is_turned(pair) else intervals))
+    gaps = [Cell(*interval, kind=gain.kind, apart=gain.apart) for interval in gaps_of(row, pair)]
+    return [*gaps, gain]
 
 
 def is_turned(pair: PairGains) -> bool:
