@@ -119,8 +119,7 @@ _SCORING = (
 
 def _judge(scores: Any, out: Path, extras: Any, arguments: dict[str, Any]) -> None:
     from fairseg.report.audit import judge_scores  # noqa: PLC0415  (keep --help quick)
-    from fairseg.report.card import to_terminal  # noqa: PLC0415
-    from fairseg.report.model_card import KIND as MODEL_CARD  # noqa: PLC0415
+    from fairseg.report.card import MODEL_CARD, to_terminal  # noqa: PLC0415
     from fairseg.report.preregistration import NUMBERS  # noqa: PLC0415
 
     result = judge_scores(
@@ -179,11 +178,12 @@ def _sections(arguments: dict[str, Any], out: Path) -> Any:
     Raises:
         ValueError: options do not fit each other, or the report or the model card cannot be written.
     """
-    from fairseg.report import HeartRoles, MaskFolders, ReportSections, model_card, page  # noqa: PLC0415
+    from fairseg.report import HeartRoles, MaskFolders, ReportSections, page  # noqa: PLC0415
+    from fairseg.report.card import MODEL_CARD  # noqa: PLC0415
 
     check_writable(out, page.FILES, page.KIND)
     if (card := arguments["model_card"]) is not None:
-        check_writable(card.parent, [card.name], model_card.KIND)
+        check_writable(card.parent, [card.name], MODEL_CARD)
     stated = stated_file(arguments)
     images, roles, phase = arguments.pop("images"), arguments.pop("roles"), arguments.pop("phase")
     predictions, references = arguments["predictions"], arguments["references"]

@@ -12,12 +12,7 @@ from fairseg.scoring.table import Scores
 
 
 def about(sections: ReportSections, models: Mapping[str, Scores]) -> dict[str, str]:
-    """Return the heads of a list and their values.
-
-    Args:
-        sections: of the report: the command, and the file that stated the options before.
-        models: name (empty if it has none) -> scores.
-    """
+    """Return the heads of a list and their values; a model without a name is called ""."""
     stated = sections.preregistered
     digests = {}
     for name, scores in models.items():

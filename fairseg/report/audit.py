@@ -31,9 +31,8 @@ from fairseg.report.analyses import (
 )
 from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
-from fairseg.report.card import card_of, other_answers
+from fairseg.report.card import card_of, model_card, other_answers
 from fairseg.report.findings_table import groups_table
-from fairseg.report.model_card import model_card
 from fairseg.report.notes import first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated

@@ -40,10 +40,8 @@ def cohort_page_table(cohort: CohortTable) -> Table:
                  F           M         All   SMD     p
     kg  63.8 (3.3)  75.3 (6.9)  69.5 (8.0)  2.12  0.22
     """
-    columns_of_table = [cohort.table[name].tolist() for name in cohort.table]
-    records = [dict(zip(cohort.table, row, strict=True)) for row in zip(*columns_of_table, strict=True)]
-    rows: list[Heading] = []
-    cells: list[tuple[Cell, ...]] = []
+    records = cohort.table.to_dict("records")
+    rows = []
     last = None
     # One row of the page has one of the table for each group.
     about = itemgetter("attribute", "kind", "level")
@@ -52,12 +50,10 @@ def cohort_page_table(cohort: CohortTable) -> Table:
         is_first = attribute != last
         smd, p = (line[0]["smd"], line[0]["p"]) if is_first else (nan, nan)
         css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", is_first)) if has)
-        rows.append(Heading(_label(attribute, kind, level), css))
-        texts = [Cell(text) for text in _values(kind, line)]
-        cells.append((*texts, Cell(smd, kind="hundredth"), Cell(p, kind="p")))
+        name = Heading(_label(attribute, kind, level), css)
+        rows.append((name, *_values(kind, line), Cell(smd, kind="hundredth"), Cell(p, kind="p")))
         last = attribute
-    parts = [row["name"] for row in records if row["kind"] == "subjects"]
-    columns = tuple(map(Heading, [*parts, "SMD", "p"]))
+    columns = [*(row["name"] for row in records if row["kind"] == "subjects"), "SMD", "p"]
     note = say(
         "about_cohort",
         kinds={row["kind"] for row in records},
@@ -65,7 +61,7 @@ def cohort_page_table(cohort: CohortTable) -> Table:
         tests=sorted({row["test"] for row in records} - {""}),
         notes=cohort.notes,
     )
-    return Table(CAPTION, columns, tuple(rows), tuple(cells), "Attribute", note, tall=len(columns) > 7)
+    return Table.of(CAPTION, columns, rows, corner="Attribute", note=note, tall=len(columns) > 7)
 
 
 def _label(attribute: str, kind: str, level: str) -> str:

@@ -18,18 +18,13 @@ from fairseg.statistics.limits import Interval
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 MOST_GAPS = 40  # rows of a chart of gaps
+_MOST_ENDPOINTS = 9  # rows of the card
 _MOST_ROWS = 300  # of all findings on a page; nobody reads more, and findings.csv has them all
 ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_JUDGED)
 
 
 def groups_table(result: Audited, analysis: Analysis, structure: str | None = None) -> Table:
-    """Return how the model serves each group of an attribute: typical case, failures, hardest tenth.
-
-    Args:
-        result: of an audit.
-        analysis: one of its groupings.
-        structure: of which structure; None: overall.
-    """
+    """Return how the model serves each group of an attribute, overall or in a structure."""
     structure = structure or result.structures[0]
     rows = [
         (_group_name(fact) if fact.group else Heading(ALL, "rule"), *_fact_cells(fact, result.options))
@@ -58,16 +53,11 @@ def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
     ]
 
 
-def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table:
+def endpoints_table(result: Audited, analysis: Analysis) -> Table:
     """Return the findings that a verdict rests on: all overall ones of an attribute and other shown ones.
 
     Those with strata held fixed are among them. Of many comparisons the most telling come first: the first
     with all its overall findings, each other with one; the rest stands in `findings_table`.
-
-    Args:
-        result: of an audit.
-        analysis: one of its groupings.
-        most: rows.
     """
     comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
     judged = [one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]
@@ -76,12 +66,12 @@ def endpoints_table(result: Audited, analysis: Analysis, most: int = 9) -> Table
         [row for row in one.findings if row.shown or row.structure == result.structures[0]]
         for one in sorted(judged, key=lambda one: ORDER.index(one.verdict))
     ]
-    if sum(map(len, of_pairs)) > most and len(of_pairs) > 1:
+    if sum(map(len, of_pairs)) > _MOST_ENDPOINTS and len(of_pairs) > 1:
         # The answer speaks of all endpoints of the pair that says most.
         leading = [(min(rows, key=lambda row: telling(row, result)), rows) for rows in of_pairs]
         (lead, rows), *others = sorted(leading, key=lambda pair: telling(pair[0], result))
         first = [row for row in rows if row is lead or row.structure == result.structures[0]]
-        of_pairs = [first, *([row] for row, _ in others)][: max(1, most + 1 - len(first))]
+        of_pairs = [first, *([row] for row, _ in others)][: max(1, _MOST_ENDPOINTS + 1 - len(first))]
     findings = [row for rows in of_pairs for row in rows]
     lines = []
     last: tuple[str, str] | None = None

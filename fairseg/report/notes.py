@@ -93,12 +93,7 @@ def skipped_note(scores: Scores, analysis: Analysis) -> list[str]:
 
 
 def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
-    """Return what looks wrong in the scores: a subject under several names, mixed units, overlapping groups.
-
-    Args:
-        scores: of a model.
-        analyses: their groupings, the one that was asked about first.
-    """
+    """Return what looks wrong in the scores: doubled subjects, mixed units, overlapping groups."""
     first = analyses[0]
     names = subject_names(scores)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
@@ -131,13 +126,9 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 
 
-def reconciled(result: Audited, overall: Summary) -> list[str]:
-    """Return a sentence for each pair whose Mann-Whitney p and verdict on the typical case seem to differ.
-
-    Args:
-        result: of an audit.
-        overall: the summary of its first grouping, over all labels.
-    """
+def reconciled(result: Audited) -> list[str]:
+    """Return a sentence for each pair whose Mann-Whitney p and verdict on the typical case seem to differ."""
+    overall = result.first_summaries[0]
     if P_VALUE not in overall.table.index:
         return []
     figures = overall.table.to_numpy()[overall.table.index.get_loc(P_VALUE)].tolist()
@@ -158,14 +149,8 @@ def reconciled(result: Audited, overall: Summary) -> list[str]:
     return sentences[:3]
 
 
-def notes_on(scores: Scores | pd.DataFrame, overall: Summary) -> list[str]:
-    """Return what a reader of the report must know of this table, one line each.
-
-    Args:
-        scores: the scores.
-        overall: its summary over all labels.
-    """
-    table = Scores.of(scores).table
+def notes_on(table: pd.DataFrame, overall: Summary) -> list[str]:
+    """Return what a reader of the report must know of a table and its overall summary, one line each."""
     dice = "" if "dice" in table else "without Dice there is no SER, no fairness gap and no p: all need it"
     return [note for note in (dice, _lacking(table), _shared(overall), _single(overall)) if note]
 

@@ -74,7 +74,7 @@ def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: b
     check_writable(folder, FILES, KIND)
     analyses = [summaries_of(result, one) for one in result.analyses]
     summaries = analyses[0]
-    notes = notes_on(result.scores, summaries[0])
+    notes = notes_on(result.scores.table, summaries[0])
     subjects = _cohort(result, summaries[0])
     subgroups, cohort = subgroup_table(result), cohort_page_table(subjects)
     tables = [summary_table(one) for one in summaries]

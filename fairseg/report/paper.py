@@ -38,13 +38,7 @@ _GAP_ROW = 0.022  # of the height of the sheet, for a row of the chart of gaps
 
 @rc_context(STYLE)
 def figure_files(result: Audited, summaries: Sequence[Summary], sentences: Sequence[str]) -> dict[str, bytes]:
-    """Return the figures and the sheet, name -> content.
-
-    Args:
-        result: of an audit.
-        summaries: of its first grouping.
-        sentences: on what is found beside the verdict.
-    """
+    """Return the figures, of the first grouping, and the sheet with `sentences`: name -> content."""
     files = {
         "overall.svg": to_svg(plot_overall(summaries[0])),
         "gaps.png": to_png(figure_of(plot_gaps(result))),

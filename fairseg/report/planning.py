@@ -116,14 +116,8 @@ class PlanResult:
     @cached_property
     def sentence(self) -> str:
         """The answer: a sentence for each pair of groups."""
-        sizes = [
-            size
-            for pair in self.pairs
-            for plan in (pair.worse, pair.better)
-            for size in (plan.n_first, plan.n_second)
-        ]
-        least = JudgeOptions().min_size
-        too_small = any(size and size < least for size in sizes)
+        sizes, least = self.table[["n_first", "n_second"]], JudgeOptions().min_size
+        too_small = bool(((sizes > 0) & (sizes < least)).to_numpy().any())
         about = "about " if self.pilot else ""
         return say("plan", result=self, about=about, too_small=too_small, least=least, largest=LARGEST)
 
@@ -296,27 +290,22 @@ def _planned(
         )
         return PlannedPair(first, second, worse, better, rate)
 
-    for name, pool in ((first, of_first), (second, of_second)):
+    pools = (of_first, of_second)
+    for name, pool in zip((first, second), pools, strict=True):
         if np.ptp(pool) == 0:
             raise ValueError(f"{name} must have scores that differ to plan from, got {pool[0]:.4g} in all")
-
-    def plans(one: Floats, two: Floats) -> tuple[SampleSizes, SampleSizes]:
-        if sizes is not None:
-            return detectable_shifts(one, two, *sizes, seed=seed, **level)
+    if sizes is not None:
+        worse, better = detectable_shifts(*pools, *sizes, seed=seed, **level)
+    else:
         worse, better = (
-            plan_shift(one, two, difference, direction=direction, ratio=ratio, seed=seed, **level)
+            plan_shift(*pools, difference, direction=direction, ratio=ratio, seed=seed, **level)
             for direction in DIRECTIONS
         )
-        return worse, better
-
-    plans_of_pair = plans(of_first, of_second)
-    if not pilot:
-        return PlannedPair(first, second, *plans_of_pair)
     limits = [
-        pilot_limits(of_first, of_second, plan, seed=seed) if plan.n_second and plan.difference > 0 else None
-        for plan in plans_of_pair
+        pilot_limits(*pools, plan, seed=seed) if pilot and plan.n_second and plan.difference > 0 else None
+        for plan in (worse, better)
     ]
-    return PlannedPair(first, second, *plans_of_pair, limits=(limits[0], limits[1]))
+    return PlannedPair(first, second, worse, better, limits=(limits[0], limits[1]))
 
 
 def _check_assumptions(scores: Any, endpoint: str, **assumptions: float | None) -> None:
@@ -357,13 +346,12 @@ def _pools(
             f"each pair, one of {listed(grouping.group_names)}"
         )
     overall = overall_scores(scores, grouping)[1].overall
-    first = analysis.reference or 0
-    order = [first, *(code for code in range(len(grouping.group_names)) if code != first)]
+    first, names = analysis.reference or 0, grouping.group_names
     pools = []
-    for code in order:
+    for code in sorted(range(len(names)), key=lambda code: code != first):
         pool = overall[(grouping.ids == code) & ~np.isnan(overall)]
-        _check_pool(f"group {grouping.group_names[code]}", pool)
-        pools.append((grouping.group_names[code], pool))
+        _check_pool(f"group {names[code]}", pool)
+        pools.append((names[code], pool))
     return pools
 
 

@@ -12,7 +12,6 @@ from fairseg.report.findings_table import finding_cells
 from fairseg.report.tables import Cell, Table
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import structure_scores, subject_names
-from fairseg.scoring.summary import Summary
 from fairseg.statistics.common_structures import common_structures
 from fairseg.statistics.findings import Finding
 from fairseg.statistics.measures import Measure, judge_measures
@@ -34,22 +33,17 @@ class Secondary:
     sentences: list[str]
 
 
-def secondary(result: Audited, overall: Summary, clinical: pd.DataFrame | None = None) -> Secondary | None:
-    """Compare distances and clinical errors of the groups; None where there are none.
+def secondary(result: Audited, clinical: pd.DataFrame | None = None) -> Secondary | None:
+    """Compare distances and clinical errors of the first grouping's groups; None where there are none.
 
     Of distances and shares the typical case and the hardest tenth; of the signed volume error the typical
-    case and the spread; of clinical measures the error (prediction minus reference), its size, and its
+    case and the spread; of `clinical` measures the error (prediction minus reference), its size, and its
     spread, as the limits of agreement show it.
-
-    Args:
-        result: of an audit.
-        overall: summary of its first grouping, over all labels.
-        clinical: measures as from `clinical_measures`, if there are any.
     """
-    names = subject_names(result.scores)
+    names, overall = subject_names(result.scores), result.first_summaries[0]
     measures = []
     for metric in (name for name in result.scores.metrics if name != "dice"):
-        values = overall_metric(result, overall, metric)
+        values = overall_metric(result, metric)
         better = METRICS[metric].higher_is_better
         # A signed error has no hardest end, but its spread says how large it gets either way.
         second = Endpoint.SPREAD if better is None else Endpoint.HARDEST
@@ -114,7 +108,7 @@ def _sentence(row: Finding, sizes: Mapping[str, int]) -> str:
     return say("secondary", **about, **figures, lacking=lacking)
 
 
-def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray:
+def overall_metric(result: Audited, metric: str) -> np.ndarray:
     """Return a metric of each subject over the structures that the groups have in common.
 
     It is NaN where the summary has none, such as a distance of a subject with a missed structure.
@@ -123,7 +117,8 @@ def overall_metric(result: Audited, overall: Summary, metric: str) -> np.ndarray
     columns = structure_scores(scores, metric)[:, [scores.labels.index(name) for name in used]]
     grouping, least = result.analyses[0].grouping(), result.options.min_size
     values = common_structures(columns, [grouping], structures=used, min_size=least).overall
-    rows = overall.subjects.iloc[::-1]  # of a subject in several groups the first row counts
+    # Of a subject in several groups the first row counts.
+    rows = result.first_summaries[0].subjects.iloc[::-1]
     known = dict(zip(rows["subject"], rows[metric].notna(), strict=True))
     return np.where([known.get(name, False) for name in subject_names(scores)], values, np.nan)
 

@@ -38,11 +38,7 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     structure, subjects with all structures only, each group without its best or worst subject (of more than
     12 groups all at once), all without each site (columns such as site, scanner); means, trimmed means and
     medians of the groups in place of the Hodges-Lehmann shift; and, where the scores have both, the other
-    definition of HD95.
-
-    Args:
-        result: of an audit.
-        secondary: findings beside the verdict, those of HD95 among them.
+    definition of HD95, as `secondary` findings compare both.
     """
     if result.verdict is Verdict.NOT_JUDGED:
         return None

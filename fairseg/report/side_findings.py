@@ -33,19 +33,19 @@ def side_findings(result: Audited) -> SideFindings:
     Raises:
         ValueError: as `clinical_section`.
     """
-    overall, heart = result.first_summaries[0], result.sections.heart
-    counts = overall.counts.tolist()
-    least = size_to_judge(counts, result.options.min_size, overall.level)  # as in the tables with intervals
-    overall = replace(overall, judged=tuple(code for code, count in enumerate(counts) if count >= least))
     clinical = None
-    if heart is not None:
-        tolerated = result.options.failure_margin
-        clinical = clinical_section(result.scores, overall, heart, tolerated=tolerated)
-    other_metrics = secondary(result, overall, None if clinical is None else clinical.measures)
+    if result.sections.heart is not None:
+        overall, options = result.first_summaries[0], result.options
+        counts = overall.counts.tolist()
+        least = size_to_judge(counts, options.min_size, overall.level)  # as in the tables with intervals
+        overall = replace(overall, judged=tuple(code for code, count in enumerate(counts) if count >= least))
+        tolerated = options.failure_margin
+        clinical = clinical_section(result.scores, overall, result.sections.heart, tolerated=tolerated)
+    other_metrics = secondary(result, None if clinical is None else clinical.measures)
     choices = sensitivity(result, () if other_metrics is None else other_metrics.findings)
     sentences = (
         *([clinical.doubt] if clinical is not None and clinical.doubt else []),
-        *reconciled(result, overall),
+        *reconciled(result),
         *([] if clinical is None else clinical.missing),
         *([] if other_metrics is None else other_metrics.sentences),
         *([] if choices is None else filter(None, [choices.sentence])),

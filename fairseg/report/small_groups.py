@@ -14,11 +14,7 @@ _LEAST_SPREAD = 1e-6
 
 
 def shrunken_table(overall: Summary) -> Table | None:
-    """Return raw and shrunken means of each group; None of fewer than three groups.
-
-    Args:
-        overall: summary over all labels, with Dice.
-    """
+    """Return raw and shrunken means of each group, over all labels; None of fewer than three groups."""
     if "dice" not in overall.subjects or len(overall.groups) < _LEAST_GROUPS:
         return None
     ids = as_ids(overall.subjects["group"].to_numpy(), known=len(overall.groups))

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import compress, groupby
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,8 @@ from tabulate import tabulate
 from fairseg.report import numbers
 from fairseg.report.escape import latex, markdown, plain
 
-_IN_TERMINAL = 5  # groups that stand side by side; more become rows
+_ON_PAGE, _IN_TERMINAL = 4, 5  # groups that stand side by side; more become rows
+_WITH_LIMITS, _WITHOUT_LIMITS = 6, 10  # columns of a table of such rows on a page
 _IN_LATEX = 8  # columns; with more, a table is shrunk to the width of the text
 LETTERS = 100  # of a line of text in the terminal
 
@@ -175,29 +176,22 @@ class Table:
         ]
         if all(kept):
             return self
-        besides = (
-            " besides" if any(has and counted for has, counted in zip(kept, counts, strict=True)) else ""
-        )
-        return replace(
-            self,
-            rows=tuple(heading for heading, has in zip(self.rows, kept, strict=True) if has),
-            cells=tuple(row for row, has in zip(self.cells, kept, strict=True) if has),
-            note=f"Left out{besides}: none. {self.note}".rstrip(),
-        )
+        besides = " besides" if any(compress(counts, kept)) else ""
+        return replace(self._rows(kept), note=f"Left out{besides}: none. {self.note}".rstrip())
 
-    def fitted(self, side_by_side: int = 4, columns: int = 10, with_limits: int = 6) -> list["Table"]:
+    def _rows(self, kept: Sequence[bool]) -> "Table":
+        return replace(self, rows=tuple(compress(self.rows, kept)), cells=tuple(compress(self.cells, kept)))
+
+    def fitted(self) -> list["Table"]:
         """Return the table, or tables of its parts, so that no column leaves the page.
 
-        Args:
-            side_by_side: groups that fit beside each other, with one more column for all; more become rows.
-            columns: that a table of such rows can have; with more, each kind of measure gets its own table.
-            with_limits: the same where limits stand below the figures.
+        Many groups become rows; where these have too many columns, each kind of measure gets its own table.
         """
         table = self.without_zeros()
-        if len(table.columns) - 1 <= side_by_side:
+        if len(table.columns) - 1 <= _ON_PAGE:
             return [table]
         table = table.turned()
-        most = with_limits if any(cell.limits for row in table.cells for cell in row) else columns
+        most = _WITH_LIMITS if any(cell.limits for row in table.cells for cell in row) else _WITHOUT_LIMITS
         kinds = [heading.css.split(" ")[0] for heading in table.columns]
         blocks = [[*range(len(kinds))]]
         if len(kinds) > most:
@@ -212,16 +206,11 @@ class Table:
 
     def part(self, columns: Sequence[int]) -> "Table":
         """Return some of the columns, and the rows that have a figure in them."""
-        cells = [tuple(row[column] for column in columns) for row in self.cells]
-        has_figure = [any(cell.text != numbers.NONE for cell in row) for row in cells]
-        if not any(has_figure):
-            has_figure = [True] * len(cells)
-        return replace(
-            self,
-            columns=tuple(self.columns[column] for column in columns),
-            rows=tuple(heading for heading, has in zip(self.rows, has_figure, strict=True) if has),
-            cells=tuple(row for row, has in zip(cells, has_figure, strict=True) if has),
-        )
+        heads = tuple(self.columns[column] for column in columns)
+        cells = tuple(tuple(row[column] for column in columns) for row in self.cells)
+        part = replace(self, columns=heads, cells=cells)
+        has_figure = [any(cell.text != numbers.NONE for cell in row) for row in part.cells]
+        return part._rows(has_figure) if any(has_figure) else part
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table as rounded text, limits on a second line."""

@@ -21,6 +21,7 @@ from fairseg.report.findings_table import endpoints_table
 from fairseg.report.notes import first_notes, notes_on, reconciled
 from fairseg.report.summary_table import footnote, summary_table
 from fairseg.report.tables import to_markdown, to_terminal
+from fairseg.scoring import Scores
 from fairseg.scoring.summary_intervals import with_intervals
 
 
@@ -31,7 +32,7 @@ def table(cases: int = 8, labels: tuple[str, ...] = ("LV", "RV")) -> pd.DataFram
 
 
 def notes(scores: pd.DataFrame, by: str = "sex") -> list[str]:
-    return notes_on(scores, summarize(scores, Groups.from_table(scores, by=by))[0])
+    return notes_on(Scores.of(scores).table, summarize(scores, Groups.from_table(scores, by=by))[0])
 
 
 def test_a_whole_table_gives_nothing_to_note() -> None:
@@ -153,7 +154,7 @@ def test_a_star_that_the_verdict_does_not_share_is_explained() -> None:
         summary = with_intervals(summarize(result.scores, result.analyses[0].groups)[0], resamples=100)
         row = next(one for one in result.judgement.findings if one.attribute == "sex")
         starred = summary.table.loc["p (Mann-Whitney U)", "All"] < 0.05
-        lines = reconciled(result, summary)
+        lines = reconciled(result)
         assert bool(lines) == (starred != row.shown)
         if lines:
             assert "alone gives p = 0.0" in lines[0]

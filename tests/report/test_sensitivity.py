@@ -74,8 +74,7 @@ def test_a_verdict_that_hangs_on_nothing_has_no_sentence() -> None:
 
 
 def changes(result: AuditResult) -> dict[str, str]:
-    overall = summarize(result.scores, result.analyses[0].groups)[0]
-    other_metrics = secondary(result, overall)
+    other_metrics = secondary(result)
     section = sensitivity(result, () if other_metrics is None else other_metrics.findings)
     assert section is not None
     return {
@@ -119,11 +118,10 @@ def test_structures_that_a_group_lacks_are_in_no_choice() -> None:
     section = changes(result)
     assert section["median over structures"] == "no"
     assert "as judged: mean over LV and MYO and RV, a missed one is 0" in section
-    overall = summarize(result.scores, result.analyses[0].groups, common=result.common.used)[0]
-    other_metrics = secondary(result, overall)
+    other_metrics = secondary(result)
     assert other_metrics is not None
     assert not any(row.shown for row in other_metrics.findings)
-    medians = overall.table.loc["Median HD95 (mm)", ["A", "B"]].astype(float)
+    medians = result.first_summaries[0].table.loc["Median HD95 (mm)", ["A", "B"]].astype(float)
     assert abs(medians["A"] - medians["B"]) < 0.2
 
 
@@ -150,12 +148,11 @@ def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None
     table = cohort().assign(hd95=lambda one: rng.normal(5, 0.5, len(one)) + 3 * (one["group"] == "B"))
     table["iou"] = rng.normal(0.8, 0.01, len(table)) - 0.1 * (table["group"] == "B")
     result = fairseg.audit(table, by="group", reference="A")
-    overall = summarize(result.scores, result.analyses[0].groups)[0]
     spread = np.where(np.arange(80) % 2, 4.0, 1.0)  # four times as wide in B
     clinical = pd.DataFrame(
         {"measure": "LVEF", "unit": "%", "subject": [f"s{at}" for at in range(80)]}
     ).assign(prediction=60 + spread * rng.standard_normal(80), reference=60.0)
-    section = secondary(result, overall, clinical)
+    section = secondary(result, clinical)
     assert section is not None
     rows = section.table.to_frame()
     assert rows.loc["HD95 (mm): B against A: typical case", "Verdict"] == "Gap shown"
@@ -170,19 +167,18 @@ def test_distances_and_clinical_errors_are_findings_beside_the_verdict() -> None
     assert figures["LVEF error (%): B against A: spread"].low > 0
     assert any("HD95 (mm) is larger in B than in A" in line for line in section.sentences)
     assert any("LVEF error (%) is spread wider in B" in line for line in section.sentences)
-    assert secondary(fairseg.audit(cohort(), by="group"), overall) is None
+    assert secondary(fairseg.audit(cohort(), by="group")) is None
 
 
 def test_of_an_error_with_a_sign_the_larger_is_not_called_so() -> None:
     """LVEF is 3 points too low in B and right in A: its error is the larger number in A."""
     rng = np.random.default_rng(1)
     result = fairseg.audit(cohort(), by="group", reference="A")
-    overall = summarize(result.scores, result.analyses[0].groups)[0]
     low = np.where(result.analyses[0].members.ids == 1, -3.0, 0.0)
     clinical = pd.DataFrame(
         {"measure": "LVEF", "unit": "%", "subject": [f"s{at}" for at in range(80)], "reference": 60.0}
     ).assign(prediction=60 + low + 0.5 * rng.standard_normal(80))
-    section = secondary(result, overall, clinical)
+    section = secondary(result, clinical)
     assert section is not None
     assert np.isclose(section.table.cells[0][4].value, -3.0, atol=0.5)  # no end of it is worse: B minus A
     signed, size = section.sentences
@@ -216,7 +212,7 @@ def test_a_signed_error_is_judged_by_its_typical_case_and_its_spread() -> None:
     error[group == "C"] *= 5
     table = pd.DataFrame({"group": group, "dice": rng.normal(0.9, 0.01, 180), "volume_error": error})
     result = fairseg.audit(table, by="group", reference="A")
-    section = secondary(result, summarize(result.scores, result.analyses[0].groups)[0])
+    section = secondary(result)
     assert section is not None
     shown = {(row.second, row.endpoint) for row in section.findings if row.shown}
     assert shown == {("B", Endpoint.TYPICAL), ("C", Endpoint.SPREAD)}

@@ -13,18 +13,9 @@ from fairseg.io import csv_files
 from fairseg.io.files import write_files
 from fairseg.io.outputs import check_writable
 from fairseg.io.sentences import counted, listed
+from fairseg.report import charts
 from fairseg.report.about import about, size_text
 from fairseg.report.audited import with_sign
-from fairseg.report.charts import (
-    ForestRow,
-    Roster,
-    badge,
-    dot_boxes,
-    forest,
-    script,
-    script_policy,
-    spread_evenly,
-)
 from fairseg.report.compare.answer import model_answer
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
@@ -110,15 +101,15 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
     structures = _structures(result)
     baseline = result.scores
     score = structure_scores(baseline).mean(axis=1)
-    drawn = spread_evenly([one.members.ids for one in result.analyses], score)
-    subjects = Roster(subject_names(baseline), drawn)
+    drawn = charts.spread_evenly([one.members.ids for one in result.analyses], score)
+    subjects = charts.Roster(subject_names(baseline), drawn)
     models = [
         {
             "name": model.model,
-            "badge": badge(model.verdict),
+            "badge": charts.badge(model.verdict),
             "answer": model_answer(result, model),
             "others": [
-                (name, badge(verdict))
+                (name, charts.badge(verdict))
                 for name, verdict in model.attribute_verdicts.items()
                 if name != model.primary
             ],
@@ -153,8 +144,8 @@ def _page(result: Compared, notes: Sequence[str]) -> str:
         left_out=_left_out(result),
         thinned="" if drawn.all() else say("thinned", drawn=int(drawn.sum()), number=drawn.size),
         data=subjects.markup(),
-        script=script(),
-        policy=Markup(script_policy()),
+        script=charts.script(),
+        policy=Markup(charts.script_policy()),
         metrics=[baseline.title, *(title(name) for name in baseline.metrics if name != "dice")],
     )
 
@@ -187,13 +178,15 @@ def _gaps(result: Compared) -> tuple[Markup, int]:
         verdict_before = Verdict.GAP if row.gap_before.shown else Verdict.OPEN
         small = not row.gap_before.shown and max(-before.low, before.high) <= row.margin
         label = ("Within margin", "inside") if small else None
-        rows.append(ForestRow(block, f"{name}, before", *before, verdict_before, counts, label))
-        rows.append(ForestRow(block, f"{name}, after", *after, row.verdict, counts, row_label(row, pair)))
+        rows.append(charts.ForestRow(block, f"{name}, before", *before, verdict_before, counts, label))
+        rows.append(
+            charts.ForestRow(block, f"{name}, after", *after, row.verdict, counts, row_label(row, pair))
+        )
     if not rows:  # no pair of groups is judged
         return Markup(""), 0
     whom = "Gap" if several else named(typical[0][1], "behind")
     title = result.scores.title
-    chart = forest(
+    chart = charts.forest(
         rows[:_MOST_GAPS],
         label="Gaps before and after",
         axis=f"{whom} in the typical {title}",
@@ -203,7 +196,7 @@ def _gaps(result: Compared) -> tuple[Markup, int]:
     return chart, max(0, len(rows) - _MOST_GAPS)
 
 
-def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
+def _boxes(result: Compared, structure: str, subjects: charts.Roster) -> Markup:
     """Draw every subject's score of a structure: models side by side."""
     first = result.analyses[0]
     of_model = summaries(result, structure)
@@ -213,7 +206,7 @@ def _boxes(result: Compared, structure: str, subjects: Roster) -> Markup:
         name: summary.subjects.drop_duplicates("subject").set_index("subject")["dice"].reindex(names)
         for name, summary in of_model.items()
     }
-    return dot_boxes(
+    return charts.dot_boxes(
         {name: column.to_numpy() for name, column in values.items()},
         first.members.ids,
         first.groups.names,

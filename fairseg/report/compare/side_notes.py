@@ -7,9 +7,6 @@ from fairseg.metrics.fairness import Floats
 from fairseg.report.compare.compared import Compared
 from fairseg.report.secondary import overall_metric
 from fairseg.report.templates import say
-from fairseg.statistics.findings import Grouping
-from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.limits import Interval
 from fairseg.statistics.measures import Measure, judge_measures
 from fairseg.statistics.two_samples import signed_rank_limits
 
@@ -26,7 +23,7 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
     summary = {name: audit.first_summaries[0] for name, audit in audits.items()}
     harm = {
-        (name, metric): _harm(metric, overall_metric(audit, summary[name], metric))
+        (name, metric): _harm(metric, overall_metric(audit, metric))
         for name, audit in audits.items()
         for metric in metrics
         if metric in audit.scores.metrics
@@ -41,8 +38,18 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     level = 1 - options.alpha / max(1, len(changes) * len(grouping.group_names))
     lines = []
     for index, ((name, metric), change) in enumerate(changes.items()):
-        worse = _worse_groups(change, grouping, options, level)
-        gone = _lost_values(harm[result.baseline, metric], harm[name, metric], grouping, options)
+        worse, gone = {}, {}
+        before, after = harm[result.baseline, metric], harm[name, metric]
+        for code, group in enumerate(grouping.group_names):
+            own = grouping.ids == code
+            of_group = change[own & ~np.isnan(change)]
+            loss = signed_rank_limits(of_group, level)
+            if of_group.size >= options.min_size and loss.low > 0:
+                worse[group] = loss
+            had_value = own & ~np.isnan(before)
+            lost, size = int(np.isnan(after[had_value]).sum()), int(had_value.sum())
+            if lost > options.failure_margin * size:
+                gone[group] = lost, size
         favoured = [
             (row.worse, row.first if row.worse == row.second else row.second, row.interval.positive())
             for row in rows
@@ -54,32 +61,6 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
             facts = {"baseline": result.baseline, "worse": worse, "apart": favoured, "gone": gone}
             lines.append(say("other_metric", model=name, measure=measure, **facts))
     return tuple(lines)
-
-
-def _worse_groups(
-    change: Floats, grouping: Grouping, options: JudgeOptions, level: float
-) -> dict[str, Interval]:
-    """Return the groups for which a metric got worse on balance, each with the limits of its change."""
-    worse = {}
-    for code, group in enumerate(grouping.group_names):
-        of_group = change[(grouping.ids == code) & ~np.isnan(change)]
-        loss = signed_rank_limits(of_group, level)
-        if of_group.size >= options.min_size and loss.low > 0:
-            worse[group] = loss
-    return worse
-
-
-def _lost_values(
-    before: Floats, after: Floats, grouping: Grouping, options: JudgeOptions
-) -> dict[str, tuple[int, int]]:
-    """Return the groups of whom too many subjects lost their value, and how many of how many did."""
-    gone = {}
-    for code, group in enumerate(grouping.group_names):
-        had_value = (grouping.ids == code) & ~np.isnan(before)
-        lost, size = int(np.isnan(after[had_value]).sum()), int(had_value.sum())
-        if lost > options.failure_margin * size:
-            gone[group] = lost, size
-    return gone
 
 
 def _harm(metric: str, values: Floats) -> Floats:
