@@ -177,7 +177,7 @@ def from_table(source: Any, state: Checked, options: CheckOptions) -> None:
         if scores is not None:
             check_judged(scores)
             if options.by:
-                overall_scores(scores, analyses_of(scores, **options.grouping)[0].grouping())
+                overall_scores(scores, analyses_of(scores, **options.grouping)[0].grouping)
         elif options.by:
             check_cohort(table, read.where, **options.grouping)
 

@@ -47,14 +47,9 @@ def adjust(
     *,
     resamples: int = 10_000,
 ) -> Adjusted | None:
-    """Compare groups among subjects of equal sex, age, scanner or whatever `by` names.
+    """Compare groups among subjects of equal sex, age, scanner, structure size or whatever `by` names.
 
-    Args:
-        scores: the scores.
-        overall: its summary over all labels.
-        by: attributes that `strata` takes; "structure size" is the size of the reference masks.
-        bins: edges of numeric attributes, for the strata; in the regression numbers stay numbers.
-        resamples: draws of the intervals within strata.
+    Numeric attributes have bins for the strata; in the regression numbers stay numbers.
 
     Returns:
         The section; None if `by` is empty, there is no Dice, or subjects are in several groups.
@@ -109,8 +104,7 @@ def _strata(covariates: pd.DataFrame, name: str, bins: Mapping[str, Sequence[flo
         if attribute.numbers is not None:
             return None
         levels, codes = list(attribute.levels), np.where(attribute.known, attribute.codes, -1)
-    names = [levels[code] if code >= 0 else None for code in codes.tolist()]
-    return pd.Categorical(names, categories=levels, ordered=True)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(levels), ordered=True)
 
 
 def _regression_table(gaps: pd.DataFrame, overall: Summary) -> Table:

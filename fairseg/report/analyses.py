@@ -43,39 +43,29 @@ class Analysis:
     """One grouping of the cohort: who is in which group, and which group the others are compared with.
 
     Attributes:
-        groups: the groups.
-        reference: id of the reference group, or None: all pairs.
+        groups: the groups, by their whole names.
         members: the group of each subject.
-        lost: of each group the number of subjects with a case without a score, and of all; empty if there is
-            no such case.
-        held: whether its attribute is held fixed for other groupings; its own gap is then not adjusted.
+        grouping: the same as the statistics take it, by short names.
     """
 
     groups: Groups
-    reference: int | None
     members: Membership
-    lost: tuple[tuple[int, int], ...] = ()
-    held: bool = False
+    grouping: Grouping
 
     @property
     def name(self) -> str:
         """The attributes, as sentences call them."""
-        return " and ".join(self.groups.attributes)
+        return self.grouping.name
 
     @property
     def reference_name(self) -> str | None:
         """The whole name of the reference group, if there is one."""
-        return None if self.reference is None else self.groups.name(self.reference)
+        return None if (code := self.grouping.reference) is None else self.groups.name(code)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Subjects in each group, int64 (G,)."""
         return self.groups.counts(self.members.ids)
-
-    def grouping(self) -> Grouping:
-        """Return this as the statistics take it."""
-        names = self.groups.short_names
-        return Grouping(self.name, names, self.members.ids, self.reference, self.held, self.lost)
 
 
 def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
@@ -236,8 +226,8 @@ def analyses_of(
         else:
             edges = {name: bins[name] for name in attributes if name in bins}
             groups = Groups.from_table(scores.all_rows, by=attributes, bins=edges)
-        analysis = _analysis(scores, groups, None if number else reference)
-        analyses.append(replace(analysis, held=not set(adjust).isdisjoint(attributes)))
+        held = not set(adjust).isdisjoint(attributes)
+        analyses.append(_analysis(scores, groups, None if number else reference, held))
     return analyses
 
 
@@ -270,7 +260,7 @@ def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
     return tuple(sorted({by} if isinstance(by, str) else set(by)))
 
 
-def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis:
+def _analysis(scores: Scores, groups: Groups, reference: str | None, held: bool) -> Analysis:
     name = " and ".join(groups.attributes)
     if not 2 <= len(groups) <= _MOST_GROUPS:
         wanted = (
@@ -282,9 +272,9 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
             f"by {name}: {wanted}, got {counted(len(groups), 'group')}: {listed(groups.names, 3)}"
         )
     members = membership(scores, groups)
+    short = groups.short_names  # as tables and charts name them
     chosen = None
     if reference is not None:
-        short = groups.short_names  # as tables and charts name them
         try:
             named = str(reference)
             chosen = short.index(named) if named in short else groups.index(named)
@@ -294,7 +284,8 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None) -> Analysis
             raise ValueError(f"reference: group {reference!r} has no scored subject")
     if (members.ids < 0).all() and not members.shared:
         raise ValueError(f"by {name}: no subject has a known group")
-    return Analysis(groups, chosen, members, lost_cases(scores, groups))
+    lost = lost_cases(scores, groups)
+    return Analysis(groups, members, Grouping(name, short, members.ids, chosen, held, lost))
 
 
 def overall_scores(

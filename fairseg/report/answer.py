@@ -59,7 +59,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         together=None if everyone or not failing else next(iter(all_fail), None),
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
-        reference=analysis.grouping().reference_name,
+        reference=analysis.grouping.reference_name,
         other_way=None if lead is None else _other_way(comparisons, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),

@@ -234,7 +234,7 @@ def audit(
         "spacing": spacing,
     }
     if scores is None:
-        scores = _scored(predictions, references, cohort, metric, names, of_masks)
+        scores = _scored(folders, metric, names, of_masks)
         names = TableOptions()
     elif stray := next((name for name, value in of_masks.items() if value is not None), None):
         raise ValueError(f"{stray} is of masks: give predictions, references and cohort with it, not scores")
@@ -268,7 +268,7 @@ def judge_scores(
         scores = scores.hidden(sections.pseudonyms)
     edges = bins or {}
     analyses = analyses_of(scores, by, reference, also, adjust, edges)
-    groupings = [one.grouping() for one in analyses]
+    groupings = [one.grouping for one in analyses]
     of_structure, common = overall_scores(scores, groupings[0], options.min_size)
     labels = scores.labels
     several = len(labels) > 1
@@ -297,21 +297,15 @@ def write_report(
     return result
 
 
-def _scored(
-    predictions: Any,
-    references: Any,
-    cohort: Any,
-    metric: str,
-    names: TableOptions,
-    of_masks: Mapping[str, Any],
-) -> Any:
-    """Score folders of masks, or arrays, for `audit`; its arguments have the same names."""
-    if predictions is None or references is None or cohort is None:
+def _scored(folders: Sequence[Any], metric: str, names: TableOptions, of_masks: Mapping[str, Any]) -> Any:
+    """Score the predictions, references and cohort of `audit`."""
+    if any(folder is None for folder in folders):
         raise ValueError(
             "audit needs scores, or predictions, references and cohort (such as 'groups.csv') together"
         )
     from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (brings tqdm and asyncio)
 
+    predictions, references, cohort = folders
     metrics = list(dict.fromkeys(("dice", "hd", metric_of(metric) or metric)))
     cohort = named_otherwise(cohort, names)
     return score_folders(predictions, references, cohort, metric=metric, metrics=metrics, **of_masks)

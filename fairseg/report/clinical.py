@@ -52,11 +52,7 @@ def clinical_section(
 ) -> Clinical | None:
     """Compare predicted with true clinical measures by group; None if a subject is in several groups.
 
-    Args:
-        scores: the scores, with volumes in ml.
-        overall: its summary, for the groups.
-        roles: of labels and cases.
-        tolerated: share of a group that may lack a measure without a sentence.
+    The `tolerated` share of a group may lack a measure without a sentence.
 
     Raises:
         ValueError: as `clinical_measures`.
@@ -110,10 +106,6 @@ def bias_sentences(agreed: pd.DataFrame, names: Sequence[str]) -> list[str]:
     measure whose biases differ between the groups (p < 0.05, corrected after Holm for all measures). The
     intervals hold together for all ejection fractions and groups (Bonferroni), so that without any bias one
     is named in at most 5 of 100 cohorts; they are wider than those of `agreement`, and say so.
-
-    Args:
-        agreed: from `agreement`, of the groups that are judged.
-        names: of the groups, in the order of their ids.
 
     >>> row = {"measure": "LVEF", "unit": "%", "n": 30, "p_bias_differs": 0.004}
     >>> agreed = pd.DataFrame([

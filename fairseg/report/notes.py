@@ -121,7 +121,7 @@ def score_checks(scores: Scores, analyses: Sequence[Analysis]) -> list[str]:
     ]
     sets_of_levels = dict.fromkeys(pair for one in analyses for pair in one.groups.alike)
     lines += [say("alike", attribute=name, names=names) for name, names in sets_of_levels]
-    lines += [say("held", attribute=one.name) for one in analyses if one.held]
+    lines += [say("held", attribute=one.name) for one in analyses if one.grouping.held]
     shared = [one for one in analyses if one.members.shared]
     return [*lines, *(say("shared", subjects=one.members.shared, attribute=one.name) for one in shared)]
 

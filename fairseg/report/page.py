@@ -58,13 +58,7 @@ def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: b
     table `cohort.csv`, `.md` and `.tex`; `clinical.csv` with roles; if asked for, the figures `overall.svg`,
     `gaps.png` and, of several labels, `labels.svg`, and the sheet `report.pdf`. Either all files are written
     or none; those of an earlier report are replaced, or go where they are not written again; other files of
-    those names are an error. Notes on the scores stand on the page and are logged.
-
-    Args:
-        result: of an audit.
-        side: findings beside its verdict.
-        folder: made if needed.
-        figures: draw them too, for papers and slides; this doubles the time.
+    those names are an error. Notes on the scores stand on the page and are logged. Figures double the time.
 
     Raises:
         ValueError: the folder cannot be written, or a section that was asked for cannot be made.
@@ -150,7 +144,7 @@ def _page(
     pictures, summaries = Pictures(analyses), analyses[0]
     overall, sections, scores = summaries[0], result.sections, result.scores
     dice, tabled, labels = "dice" in scores.metrics, with_tables(summaries), scores.labels
-    counts = dict(enumerate(overall.counts.tolist()))
+    counts = overall.counts.tolist()
     worst, not_drawn = (
         ([], {})
         if sections.masks is None or not dice
@@ -162,10 +156,11 @@ def _page(
         "labels": listed((summary.structure for summary in summaries[1:]), 20),
         "size": size_text(scores)
         + ("" if labels == [ONE_LABEL] else f"; {counted(len(labels), 'label')}: {listed(labels, 20)}"),
-        "counts": list(zip(overall.names, overall.counts.tolist(), strict=True)),
-        "reference": None if overall.reference is None else overall.names[overall.reference],
+        "counts": list(zip(overall.names, counts, strict=True)),
+        "reference": result.analyses[0].grouping.reference_name,
         "card": card_of(result, first_notes(result)),
-        "side_sentences": side.sentences,
+        "result": result,
+        "side": side,
         "gaps": gap_charts(result),
         "method": method(result),
         "parts_of_groups": [
@@ -185,8 +180,6 @@ def _page(
             if one.structure in result.structures[1:]
         ],
         "findings": findings_table(result),
-        "sensitivity": side.sensitivity,
-        "secondary": side.secondary,
         "shrunken": [table for one in analyses if (table := shrunken_table(one[0])) is not None],
         "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
         "left_out": len(summaries) - len(with_largest_gaps(summaries)),
@@ -199,13 +192,10 @@ def _page(
         "others": [_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
         "cohort": cohort,
         "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
-        "clinical": side.clinical,
         "agreement": {} if side.clinical is None else agreement_charts(side.clinical, pictures),
         "notes": [*scores.notes, *notes],
         "score": overall.score,
-        "moved": result.common.moved,
         "metrics": [overall.title(name) for name in scores.metrics],
-        "skipped": scores.reasons,
     }
     values |= {
         "data": pictures.subjects.markup(),  # complete once every chart is made

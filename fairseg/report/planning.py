@@ -17,7 +17,7 @@ from fairseg.io.arguments import fits
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import Analysis, analyses_of, overall_scores, with_groups
+from fairseg.report.analyses import analyses_of, overall_scores, with_groups
 from fairseg.report.tables import Cell, Table, grid
 from fairseg.report.templates import say
 from fairseg.scoring.subjects import subject_names
@@ -338,15 +338,14 @@ def _pools(
         pool = pool[~np.isnan(pool)]
         _check_pool("scores", pool)
         return [(name, pool) for name in _UNNAMED]
-    analysis: Analysis = analyses_of(scores, by, reference, (), (), bins)[0]
-    grouping = analysis.grouping()
-    if len(grouping.group_names) > 2 and analysis.reference is None:
+    grouping = analyses_of(scores, by, reference, (), (), bins)[0].grouping
+    if len(grouping.group_names) > 2 and grouping.reference is None:
         raise ValueError(
-            f"by {analysis.name}: of {len(grouping.group_names)} groups, reference must name the first of "
+            f"by {grouping.name}: of {len(grouping.group_names)} groups, reference must name the first of "
             f"each pair, one of {listed(grouping.group_names)}"
         )
     overall = overall_scores(scores, grouping)[1].overall
-    first, names = analysis.reference or 0, grouping.group_names
+    first, names = grouping.reference or 0, grouping.group_names
     pools = []
     for code in sorted(range(len(names)), key=lambda code: code != first):
         pool = overall[(grouping.ids == code) & ~np.isnan(overall)]

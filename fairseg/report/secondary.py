@@ -58,7 +58,7 @@ def secondary(result: Audited, clinical: pd.DataFrame | None = None) -> Secondar
     measures = [one for one in measures if np.isfinite(one.values).any()]
     if not measures:
         return None
-    findings = judge_measures(measures, [result.analyses[0].grouping()], options=result.options)
+    findings = judge_measures(measures, [result.analyses[0].grouping], options=result.options)
     higher = {one.name for one in measures if one.higher_is_better}
     lines = [
         (f"{row.structure}: {row.second} against {row.first}: {row.endpoint}", *_cells(row, higher))
@@ -115,7 +115,7 @@ def overall_metric(result: Audited, metric: str) -> np.ndarray:
     """
     scores, used = result.scores, result.common.used
     columns = structure_scores(scores, metric)[:, [scores.labels.index(name) for name in used]]
-    grouping, least = result.analyses[0].grouping(), result.options.min_size
+    grouping, least = result.analyses[0].grouping, result.options.min_size
     values = common_structures(columns, [grouping], structures=used, min_size=least).overall
     # Of a subject in several groups the first row counts.
     rows = result.first_summaries[0].subjects.iloc[::-1]

@@ -42,7 +42,7 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
     """
     if result.verdict is Verdict.NOT_JUDGED:
         return None
-    page, grouping, sections = result.judgement, result.analyses[0].grouping(), result.sections
+    page, grouping, sections = result.judgement, result.analyses[0].grouping, result.sections
     choices = variants(result.scores, result.common, grouping, result.structures, result.options.min_size)
     strata = strata_ids(result.scores, sections.adjust, sections.bins)
     definitions = _rows(_other_definition(secondary), result)

@@ -30,11 +30,7 @@ def worst_cases(
 ) -> tuple[list[tuple[str, list[Overlay]]], dict[str, list[str]]]:
     """Draw the cases of lowest Dice of each group, the worst first, and name the structure that fails most.
 
-    Args:
-        scores: the scores, with Dice.
-        overall: their summary, for the groups.
-        masks: where the masks are.
-        pseudonyms: whose codes the scores have in the place of names.
+    The scores may have the codes of pseudonyms in the place of names.
 
     Returns:
         Each group with its pictures, of the groups that have cases; at most 12 pictures in all. Then each

@@ -32,7 +32,7 @@ def test_what_is_tried() -> None:
     table = cohort()
     table.loc[0, ["dice", "prediction_voxels"]] = [0.0, 0]
     result = fairseg.audit(table, by="group")
-    grouping = result.analyses[0].grouping()
+    grouping = result.analyses[0].grouping
     tried = variants(result.scores, result.common, grouping, result.structures, 10)
     names = [one.name for one in tried]
     assert list(dict.fromkeys(names)) == [

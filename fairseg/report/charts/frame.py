@@ -1,6 +1,6 @@
 """What all charts share: the picture with its name and description, grid, axes, legend and markers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -114,15 +114,13 @@ def markers(name: str, number: int, reference: int | None, radius: float, opacit
     )  # fmt: skip
 
 
-def legend(
-    names: Sequence[str], reference: int | None = None, counts: Mapping[int, int] | None = None
-) -> Markup:
+def legend(names: Sequence[str], reference: int | None = None, counts: Sequence[int] | None = None) -> Markup:
     """Return the key of a chart: the shape and colour of each group.
 
     Args:
         names: of the groups.
         reference: id of the reference group.
-        counts: group id -> subjects; a group without any is left out.
+        counts: of their subjects; a group without any is left out.
     """
     keys = []
     for group, name in enumerate(names):

@@ -64,13 +64,13 @@ class _Told:
     @property
     def held_itself(self) -> bool:
         """Whether the groups are made of what is held fixed."""
-        held = {one.name for one in self.result.analyses if one.held}
+        held = {one.name for one in self.result.analyses if one.grouping.held}
         return self.pair is not None and self.pair.attribute in held
 
     @property
     def reference(self) -> str | None:
         """The group that others are compared with, if it is too small to be judged."""
-        name = self.result.analyses[0].grouping().reference_name
+        name = self.result.analyses[0].grouping.reference_name
         few = (one.group for one in self.model.unjudged if one.attribute == self.model.primary)
         return name if name in few else None
 

@@ -8,7 +8,9 @@ import pandas as pd
 from fairseg.report.analyses import Analysis, held_fixed
 from fairseg.report.audit import AuditResult, judge_scores
 from fairseg.report.audited import finding_table
+from fairseg.report.page import summaries_of
 from fairseg.report.sections import ReportSections
+from fairseg.scoring.summary import Summary
 from fairseg.scoring.table import Scores
 from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.judge_options import JudgeOptions
@@ -77,6 +79,14 @@ class Compared:
         return {
             name: judge_scores(scores, by, level, also=also, adjust=adjust, bins=bins, options=options)
             for name, scores in self.models.items()
+        }
+
+    @cached_property
+    def summaries(self) -> dict[str, dict[str, Summary]]:
+        """Of each model the summaries of the grouping that was asked about, with intervals, by structure."""
+        return {
+            name: {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
+            for name, audit in self.audits.items()
         }
 
     @cached_property

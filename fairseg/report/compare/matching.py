@@ -12,7 +12,7 @@ from fairseg.cohort.pseudonyms import Pseudonyms, named_in
 from fairseg.cohort.reading import TableOptions
 from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import indexes_of, is_vector, with_groups
+from fairseg.report.analyses import indexes_of, with_groups
 from fairseg.report.templates import as_sentence
 from fairseg.scoring.subjects import check_judged, structure_scores
 from fairseg.scoring.table import Scores
@@ -20,24 +20,12 @@ from fairseg.scoring.table import Scores
 By = str | Sequence[str] | Groups | None
 
 
-def named_or_given(models: Any, by: Any, groups: Any) -> tuple[By, Any]:
-    """Return the attribute's name and the groups; `by=df.sex` gives the groups, not a name."""
-    first = next(iter(models.values()), None) if isinstance(models, Mapping) else None
-    return (None, by) if groups is None and is_vector(by, first) else (by, groups)
-
-
 def read_models(
     models: Any, by: By, groups: Any, *, baseline: str | None, metric: str, options: TableOptions
 ) -> tuple[dict[str, Scores], By]:
     """Return the scores of each model, the baseline first, and the attribute to group by.
 
-    Args:
-        models: name -> scores, in any form that `Scores.of` takes.
-        by: the attribute, or None where `groups` has the group of each row.
-        groups: one value a row, or None.
-        baseline: name of a model; None: the first.
-        metric: the column to judge by.
-        options: how the tables call cases and subjects.
+    The arguments are those of `compare`; options say how the tables call cases and subjects.
 
     Raises:
         ValueError: fewer than two models, no such baseline, no attribute, scores that cannot be judged, or

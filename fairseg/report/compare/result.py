@@ -19,7 +19,7 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, compare_as_meant, strata_ids
+from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
@@ -28,7 +28,6 @@ from fairseg.report.compare.matching import (
     by_model,
     hide,
     match,
-    named_or_given,
     of_both,
     on_rows_of_all,
     read_models,
@@ -174,7 +173,9 @@ def compare(
     >>> compare({"plain": before, "fair": after}, groups=sex, reference="M").verdicts["fair"]
     <Verdict.FAIRER: 'fairer'>
     """
-    by, groups = named_or_given(models, by, groups)
+    first = next(iter(models.values()), None) if isinstance(models, Mapping) else None
+    if groups is None and is_vector(by, first):
+        by, groups = None, by
     question, options, sections = as_stated(locals())
     metric = question.pop("metric")
     names = TableOptions(case_column=case_column, subject_column=subject_column)
@@ -211,7 +212,7 @@ def _judged(
     aligned = on_rows_of_all(scores)
     first = aligned[baseline]
     analyses = analyses_of(first, **question)
-    groupings = [one.grouping() for one in analyses]
+    groupings = [one.grouping for one in analyses]
     values = {name: structure_scores(one) for name, one in aligned.items()}
     labels = first.labels
     common = {

@@ -20,7 +20,7 @@ def other_metrics(result: Compared) -> tuple[str, ...]:
     metrics = [one for one in result.scores.metrics if one != "dice"]
     if not metrics:
         return ()
-    audits, options, grouping = result.audits, result.options, result.analyses[0].grouping()
+    audits, options, grouping = result.audits, result.options, result.analyses[0].grouping
     summary = {name: audit.first_summaries[0] for name, audit in audits.items()}
     harm = {
         (name, metric): _harm(metric, overall_metric(audit, metric))

@@ -10,7 +10,6 @@ from fairseg.cohort.columns import METRICS
 from fairseg.io.sentences import not_among
 from fairseg.report.compare.compared import Compared
 from fairseg.report.findings_table import difference_cell
-from fairseg.report.page import summaries_of
 from fairseg.report.summary_table import kind_of
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
@@ -27,7 +26,7 @@ _MOST_PAIRS = 6  # of a model on the card
 def models_table(result: Compared) -> Table:
     """Return one row a model and pair of groups: gap before and after, who gained more, the verdict."""
     rows: list[tuple[object, ...]] = []
-    held_groupings = [one.name for one in result.analyses if one.held]
+    held_groupings = [one.name for one in result.analyses if one.grouping.held]
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         for number, pair in enumerate(pairs[:_MOST_PAIRS]):
@@ -206,13 +205,10 @@ def _row(frame: pd.DataFrame, name: str) -> list[float]:
 
 def summaries(result: Compared, structure: str) -> dict[str, Summary]:
     """Return the summary of one structure of each model, with intervals."""
-    of_models = {}
-    for name, audit in result.audits.items():
-        of_model = {one.structure: one for one in summaries_of(audit, audit.analyses[0])}
+    for of_model in result.summaries.values():
         if structure not in of_model:
             raise ValueError(not_among("structure", structure, of_model))
-        of_models[name] = of_model[structure]
-    return of_models
+    return {name: of_model[structure] for name, of_model in result.summaries.items()}
 
 
 def _figures(row: GainRow, pair: PairGains) -> list[Cell]:
