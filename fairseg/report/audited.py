@@ -1,5 +1,6 @@
 """What an audit found: the tables that sentences, charts and pages are made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,9 +17,14 @@ from fairseg.scoring.summary import Summary, summarize
 from fairseg.scoring.table import Scores
 from fairseg.statistics.common_structures import CommonStructures
 from fairseg.statistics.findings import Finding, PageJudgement
+from fairseg.statistics.gain_findings import GainRow
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.missingness import missingness
 from fairseg.statistics.verdicts import Verdict
+
+# Columns of a table of findings: before its figures, and after them.
+_ABOUT = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
+_JUDGED = ("p", "p_adjusted", "inside", "verdict")
 
 
 @dataclass(frozen=True)
@@ -116,19 +122,10 @@ class Audited:
         disadvantage of the second group, positive where it is worse served, as in comparisons; limits that
         hold over the whole page); p, p_adjusted; inside (the margin); verdict.
         """
-        about = [*("attribute", "structure", "endpoint", "adjusted", "first", "second")]
-        about += ["n_first", "n_second", "value_first", "value_second"]
-        judged = ("p", "p_adjusted", "inside", "verdict")
         rows = [
-            [
-                *(getattr(finding, name) for name in about),
-                *finding.disadvantage,
-                *(getattr(finding, name) for name in judged),
-            ]
-            for finding in self.judgement.findings
+            (row, (row.value_first, row.value_second, *row.disadvantage)) for row in self.judgement.findings
         ]
-        columns = [*about, "estimate", "low", "high", *judged]
-        return finding_table(rows, columns)
+        return finding_table(rows, ("value_first", "value_second", "estimate", "low", "high"))
 
     @cached_property
     def left_out(self) -> pd.DataFrame:
@@ -163,9 +160,13 @@ class Audited:
         return pd.DataFrame(rows, columns=["kind", "name", "group", "reason"])
 
 
-def finding_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
-    """Return findings as a table; verdicts, the last column, stay members of `Verdict`."""
-    cells = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
+def finding_table(
+    rows: Sequence[tuple[Finding | GainRow, Sequence[float]]], figures: Sequence[str]
+) -> pd.DataFrame:
+    """Return findings with their figures as a table; verdicts, the last column, stay members of `Verdict`."""
+    cells: dict[str, Any] = {name: [getattr(row, name) for row, _ in rows] for name in _ABOUT}
+    cells |= {name: [values[column] for _, values in rows] for column, name in enumerate(figures)}
+    cells |= {name: [getattr(row, name) for row, _ in rows] for name in _JUDGED}
     cells["endpoint"] = list(map(str, cells["endpoint"]))
     # With pyarrow installed, pandas turns members of an enumeration of texts into plain text.
     return pd.DataFrame(cells | {"verdict": pd.Series(cells["verdict"], dtype=object)})

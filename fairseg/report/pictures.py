@@ -45,10 +45,7 @@ class Pictures:
         self._dot: list[dict[int, int]] = []  # of each subject and group of a grouping
         self._ids: list[npt.NDArray[np.int64]] = []
         for summaries, code in zip(analyses, codes, strict=True):
-            order = np.argsort(code, kind="stable")
-            ranked = code[order]
-            dot = np.empty_like(order)  # one after the other, where a subject has several
-            dot[order] = first[ranked] + np.arange(order.size) - ranked.searchsorted(ranked)
+            dot = first[code] + pd.Series(code).groupby(code).cumcount().to_numpy()  # its dots in a row
             ids = np.full(len(names), -1, dtype=np.int64)
             ids[dot] = summaries[0].subjects["group"]
             self._dot.append(dict(zip(self._keys(summaries[0]), dot.tolist(), strict=True)))

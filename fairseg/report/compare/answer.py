@@ -71,7 +71,7 @@ class _Told:
     def reference(self) -> str | None:
         """The group that others are compared with, if it is too small to be judged."""
         name = self.result.analyses[0].grouping.reference_name
-        few = (one.group for one in self.model.unjudged if one.attribute == self.model.primary)
+        few = [one.group for one in self.model.unjudged if one.attribute == self.model.primary]
         return name if name in few else None
 
     @cached_property

@@ -105,24 +105,14 @@ class Compared:
         before minus gap after; above 0 the second group gained more), low, high, p, p_adjusted; inside (the
         margin); verdict.
         """
-        about = ("attribute", "structure", "endpoint", "adjusted", "first", "second", "n_first", "n_second")
-        judged = ("p", "p_adjusted", "inside", "verdict")
-        ends = ("", "_low", "_high")
-        columns = ["model", *about, *(f"gap_{when}{end}" for when in ("before", "after") for end in ends)]
-        rows = [
-            [
-                model.model,
-                *(getattr(row, name) for name in about),
-                *row.gap_before.interval,
-                *row.gap_after.interval,
-                *row.gain,
-                *(getattr(row, name) for name in judged),
-            ]
-            for model in self.judgement.models
-            for pair in model.pairs
-            for row in pair.rows
+        of_models = [
+            (model.model, row) for model in self.judgement.models for pair in model.pairs for row in pair.rows
         ]
-        return finding_table(rows, [*columns, "gain", "low", "high", *judged])
+        gaps = (f"gap_{when}{end}" for when in ("before", "after") for end in ("", "_low", "_high"))
+        rows = [(row, (*row.gap_before.interval, *row.gap_after.interval, *row.gain)) for _, row in of_models]
+        table = finding_table(rows, [*gaps, "gain", "low", "high"])
+        table.insert(0, "model", [name for name, _ in of_models])
+        return table
 
     @cached_property
     def changes(self) -> pd.DataFrame:
