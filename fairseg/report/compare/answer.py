@@ -9,7 +9,7 @@ from typing import Any
 from fairseg.report import numbers
 from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
-from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, sign
+from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, PairGains, sign
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
 from fairseg.statistics.gain_verdicts import AGAINST, row_verdict
 from fairseg.statistics.harm import HarmRow
@@ -44,12 +44,11 @@ class _Told:
         self.overall, *labels = result.judgement.structures
         self.several = bool(labels)
         self.against = model.verdict in AGAINST
-        self.pair = model.pair_of(model.decisive)
-        self.rows = () if self.pair is None else self.pair.rows
-        self.telling = None if self.pair is None else self.pair.telling
+        no_pair = PairGains(model.decisive, "", "", 0, 0, ())
+        self.pair = model.pair_of(model.decisive) or no_pair
+        self.telling = self.pair.telling
         # The overall typical case, where another row is told.
-        typical = None if self.pair is None else self.pair.typical
-        self.typical = None if typical is self.telling else typical
+        self.typical = None if self.pair.typical is self.telling else self.pair.typical
 
     @cached_property
     def row(self) -> dict[str, Any] | None:
@@ -64,8 +63,7 @@ class _Told:
     @property
     def held_itself(self) -> bool:
         """Whether the groups are made of what is held fixed."""
-        held = {one.name for one in self.result.analyses if one.grouping.held}
-        return self.pair is not None and self.pair.attribute in held
+        return self.pair.attribute in {one.name for one in self.result.analyses if one.grouping.held}
 
     @property
     def reference(self) -> str | None:
@@ -80,21 +78,16 @@ class _Told:
 
         A group that stands among the reasons of the pair that is spoken of is not named again.
         """
-        spoken = self.pair is not None and self.model.verdict in (Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
-        reasons = self.pair.reasons if spoken and self.pair is not None else ()
+        spoken = self.model.verdict in (Verdict.MOVED, Verdict.OPEN, Verdict.SAME)
+        reasons = self.pair.reasons if spoken else ()
         told_groups = {one.group for one in reasons if one.kind is GainReasonKind.SMALL_GROUP_FAILS}
         texts_of_groups = []
         for one in self.model.unjudged:
             texts = [f"{one.n} of {one.size} with both scores"] if one.n < one.size else []
-            changes = [
-                each
-                for each in self.model.changes
-                if (each.attribute, each.group) == (one.attribute, one.group)
-            ]
-            worst = max(
-                changes, key=lambda each: (each.net_harmed, each.structure == self.overall), default=None
-            )
-            if worst is not None and worst.net_harmed > 0 and one.group not in told_groups:
+            at = (one.attribute, one.group)
+            changes = [each for each in self.model.changes if (each.attribute, each.group) == at]
+            worst = max(changes, key=lambda each: (each.net_harmed, each.structure == self.overall))
+            if worst.net_harmed > 0 and one.group not in told_groups:
                 texts.append(say("small_group", change=worst, overall=self.overall))
             texts_of_groups.append(f"{one.group} ({'; '.join(texts)})" if texts else one.group)
         return texts_of_groups
@@ -102,7 +95,7 @@ class _Told:
     @cached_property
     def within(self) -> dict[str, Any] | None:
         """The gains within strata in the endpoint that is told; None without any, or if told already."""
-        if self.pair is None or self.telling is None or self.telling.adjusted:
+        if self.telling is None or self.telling.adjusted:
             return None
         row = self.pair.within_strata(self.telling)
         return None if row is None else spoken_row(row, self.result)
@@ -158,8 +151,8 @@ class _Told:
         """What else is against the model: other structures of the pair, and other attributes."""
         rows = [
             one
-            for one in self.rows
-            if self.pair is not None and self.pair.verdict in AGAINST
+            for one in self.pair.rows
+            if self.pair.verdict in AGAINST
             if one.verdict in AGAINST and one.endpoint is Endpoint.TYPICAL and one is not self.telling
         ]
         elsewhere = [
@@ -182,7 +175,7 @@ class _Told:
     def reasons(self) -> list[str]:
         """The reasons against a greener verdict of the pair that are not told yet, each in words, once."""
         texts = []
-        for one in () if self.pair is None else self.pair.reasons:
+        for one in self.pair.reasons:
             about_group = one.kind not in (GainReasonKind.DROPPED_STRUCTURE, GainReasonKind.HIDDEN_TENTH)
             if one.group is None and about_group:
                 continue
@@ -217,9 +210,8 @@ class _Told:
 
     def _row_of(self, reason: GainReason) -> GainRow:
         """Return the typical case among all subjects, in the structure of a reason."""
-        return next(
-            row for row in self.rows if row.mean_gain is not None and row.structure == reason.structure
-        )
+        at = reason.structure
+        return next(row for row in self.pair.rows if row.mean_gain is not None and row.structure == at)
 
     @cached_property
     def left(self) -> dict[str, Any] | None:
@@ -248,7 +240,7 @@ class _Told:
 
         Groups whose changes are told with the row are left out.
         """
-        if self.pair is None or self.telling is None or not self.against or self.favour:
+        if self.telling is None or not self.against or self.favour:
             return []
         margin = self.options.margin
         told = {self.pair.first, self.pair.second} if self.telling.structure == self.overall else set()
@@ -286,7 +278,7 @@ class _Told:
     def _ahead(self, reason: GainReason) -> dict[str, Any]:
         """Return whom a group was ahead of or behind in the mean or a share, by how much, before and now."""
         at = (reason.structure, reason.endpoint, False)
-        row = next(one for one in self.rows if (one.structure, one.endpoint, one.adjusted) == at)
+        row = next(one for one in self.pair.rows if (one.structure, one.endpoint, one.adjusted) == at)
         second = reason.group == row.second
         before, after = row.mean_gaps or (row.gap_before.interval, row.gap_after.interval)
         ahead = before.negated() if second else before
@@ -305,7 +297,7 @@ class _Told:
         margin = self.options.margin
         signed = partial(numbers.with_limits, write=partial(numbers.score, sign=True))
         changes = []
-        for group in () if self.pair is None else (self.pair.first, self.pair.second):
+        for group in (self.pair.first, self.pair.second):
             one = self._change_of.get((group, structure))
             if one is not None and one.judged:
                 gained_or_lost = int(one.change.low > 0) - int(one.change.high < 0)
