@@ -1,6 +1,7 @@
 """Every subject as a dot, with a box and a cloud, by group: a panel for each structure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -62,76 +63,61 @@ def dot_boxes(
     """
     ids = check_groups(subjects, groups, names)
     values = {row: subjects.check(array, row) for row, array in rows.items()}
-    parts = [array[(ids >= 0) & np.isfinite(array)] for array in values.values()]
-    spans = [float(np.ptp(part)) for part in parts if part.size]
-    squeezed = not one_axis and bool(spans) and 0 < min(spans) < _SQUEEZED * np.ptp(np.concatenate(parts))
-    scales = [make_scale([part] if squeezed else parts, _LEFT + 4, _RIGHT - 4) for part in parts]
+    known = [array[(ids >= 0) & np.isfinite(array)] for array in values.values()]
+    spans = [float(np.ptp(part)) for part in known if part.size]
+    squeezed = not one_axis and bool(spans) and 0 < min(spans) < _SQUEEZED * np.ptp(np.concatenate(known))
+    scales = [make_scale([part] if squeezed else known, _LEFT + 4, _RIGHT - 4) for part in known]
     axis_title = f"{axis}, own axis" if squeezed else axis
-    return frame.charts(
-        *(
-            _panel(row, array, ids, names, subjects, f"{name}-{number}", axis, reference, scale, axis_title)
-            for number, ((row, array), scale) in enumerate(zip(values.items(), scales, strict=True))
-        )
-    )
 
+    def panel(index: int, row: str, array: Floats, scale: Scale) -> Markup:
+        """Return the picture of one structure."""
+        members = [np.flatnonzero((ids == group) & np.isfinite(array)) for group in range(len(names))]
+        series = [subjects.series(f"{axis}, {row}", array)]
+        most = max(map(len, members), default=0)
+        density_height = 0.0 if most < _LEAST_FOR_DENSITY else 14.0 if len(names) > _MANY else 20.0
+        dots_height = 14.0 if len(names) > _MANY else 22.0
+        radius, opacity = look_for(most)
+        digits = decimals(scale.low, scale.high)
+        title, top = frame.heading(row)
+        parts: list[Markup] = []
+        summaries: list[str] = []
+        bands: list[tuple[float, float]] = []
+        y = top
+        for group, indices in enumerate(members):
+            part, css = array[indices], css_class(group, reference)
+            median = f", median {number(float(np.median(part)), digits)}" if part.size else ""
+            summary = f"n = {part.size:,}{median}"
+            summaries.append(f"{plain(names[group])}: {summary}")
+            letters = int((frame.WIDTH - 20) / frame.LETTER - len(summary))
+            lines = wrapped(names[group] + (" (reference)" if group == reference else ""), letters)
+            parts.append(frame.text_lines(lines, _LEFT, y + 14, 14, class_="group"))
+            parts.append(tag("text", summary, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
+            y += 14 * len(lines) + 6
+            ground = y + density_height
+            bands.append((y - 2, ground + 11 + dots_height))
+            if part.size >= _LEAST_FOR_DENSITY:
+                parts.append(_cloud(part, scale, ground - 1, density_height, css))
+            if part.size >= _LEAST_FOR_BOX:
+                parts.append(_box(part, scale, ground + 5, css))
+            across = scale(part)
+            down = ground + 11 + dots_height / 2 + swarm(across, radius, dots_height - 2 * radius)
+            parts.append(
+                dots(
+                    across, down, indices, subjects=subjects, group=names[group], series=series,
+                    radius=radius, css=css, opacity=opacity,
+                )
+            )  # fmt: skip
+            y = ground + 11 + dots_height + 5
+        back = [frame.x_axis(scale, top, y, axis_title)]
+        if reference is not None and members[reference].size:
+            x = px(scale.at(float(np.median(array[members[reference]]))))
+            line = "".join(f"M{x} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
+            back.append(tag("path", d=line, class_="dashed"))
+        text = f"{axis} of the subjects by group. {'; '.join(summaries)}."
+        picture = [title, *back, *parts]
+        return frame.chart(f"{name}-{index}", f"{row}: {axis} by group", text, picture, y + 38)
 
-def _panel(
-    row: str,
-    values: Floats,
-    ids: npt.NDArray[np.int64],
-    names: Sequence[str],
-    subjects: Roster,
-    name: str,
-    axis: str,
-    reference: int | None,
-    scale: Scale,
-    axis_title: str,
-) -> Markup:
-    """Return the picture of one structure."""
-    members = [np.flatnonzero((ids == group) & np.isfinite(values)) for group in range(len(names))]
-    series = [subjects.series(f"{axis}, {row}", values)]
-    most = max(map(len, members), default=0)
-    density_height = 0.0 if most < _LEAST_FOR_DENSITY else 14.0 if len(names) > _MANY else 20.0
-    dots_height = 14.0 if len(names) > _MANY else 22.0
-    radius, opacity = look_for(most)
-    digits = decimals(scale.low, scale.high)
-    title, top = frame.heading(row)
-    parts: list[Markup] = []
-    summaries: list[str] = []
-    bands: list[tuple[float, float]] = []
-    y = top
-    for group, indices in enumerate(members):
-        part, css = values[indices], css_class(group, reference)
-        median = f", median {number(float(np.median(part)), digits)}" if part.size else ""
-        summary = f"n = {part.size:,}{median}"
-        summaries.append(f"{plain(names[group])}: {summary}")
-        letters = int((frame.WIDTH - 20) / frame.LETTER - len(summary))
-        lines = wrapped(names[group] + (" (reference)" if group == reference else ""), letters)
-        parts.append(frame.text_lines(lines, _LEFT, y + 14, 14, class_="group"))
-        parts.append(tag("text", summary, x=px(_RIGHT), y=px(y + 14), class_="tick end"))
-        y += 14 * len(lines) + 6
-        ground = y + density_height
-        bands.append((y - 2, ground + 11 + dots_height))
-        if part.size >= _LEAST_FOR_DENSITY:
-            parts.append(_cloud(part, scale, ground - 1, density_height, css))
-        if part.size >= _LEAST_FOR_BOX:
-            parts.append(_box(part, scale, ground + 5, css))
-        across = scale(part)
-        down = ground + 11 + dots_height / 2 + swarm(across, radius, dots_height - 2 * radius)
-        parts.append(
-            dots(
-                across, down, indices, subjects=subjects, group=names[group], series=series, radius=radius,
-                css=css, opacity=opacity,
-            )
-        )  # fmt: skip
-        y = ground + 11 + dots_height + 5
-    back = [frame.x_axis(scale, top, y, axis_title)]
-    if reference is not None and members[reference].size:
-        x = px(scale.at(float(np.median(values[members[reference]]))))
-        line = "".join(f"M{x} {px(first)}V{px(last)}" for first, last in bands)  # not through the text
-        back.append(tag("path", d=line, class_="dashed"))
-    text = f"{axis} of the subjects by group. {'; '.join(summaries)}."
-    return frame.chart(name, f"{row}: {axis} by group", text, [title, *back, *parts], y + 38)
+    return frame.charts(*map(panel, count(), values, values.values(), scales))
 
 
 def _cloud(part: Floats, scale: Scale, ground: float, height: float, css: str) -> Markup:
