@@ -5,7 +5,7 @@ A plan rests on the scores of a pilot, from which cohorts are drawn, or on assum
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from html import escape
 from typing import Any, Literal
 
@@ -235,19 +235,40 @@ def plan(
     if sizes is not None and (len(sizes) != 2 or not all(fits(one, _is_size) for one in sizes)):
         raise ValueError(f"sizes must be two whole numbers of at least 2, got {', '.join(map(str, sizes))}")
     _check_assumptions(scores, endpoint, median=median, iqr=iqr, failure_rate=failure_rate)
-    if failure_rate is not None and not fits(failure_rate, lambda share: 0 <= share < 1):
-        raise ValueError(f"failure_rate must be at least 0 and below 1, got {failure_rate}")
-    planned = partial(
-        _planned,
-        endpoint=endpoint,
-        difference=difference,
-        sizes=sizes,
-        ratio=ratio,
-        seed=seed,
-        pilot=scores is not None,
-        power=power,
-        alpha=alpha,
-    )
+    level: dict[str, Any] = {"power": power, "alpha": alpha}
+
+    def planned(first: str, of_first: Floats, second: str, of_second: Floats, rate: float) -> PlannedPair:
+        """Plan for two groups from their scores, or from the rate of failures in the better served one."""
+        if endpoint == "failures":
+            if sizes is not None:
+                return PlannedPair(first, second, *detectable_failures(rate, *sizes, **level), rate)
+            worse, better = (
+                plan_failures(rate, difference, direction=direction, ratio=ratio, **level)
+                for direction in DIRECTIONS
+            )
+            return PlannedPair(first, second, worse, better, rate)
+
+        pools = (of_first, of_second)
+        for name, pool in zip((first, second), pools, strict=True):
+            if np.ptp(pool) == 0:
+                raise ValueError(
+                    f"{name} must have scores that differ to plan from, got {pool[0]:.4g} in all"
+                )
+        if sizes is not None:
+            worse, better = detectable_shifts(*pools, *sizes, seed=seed, **level)
+        else:
+            worse, better = (
+                plan_shift(*pools, difference, direction=direction, ratio=ratio, seed=seed, **level)
+                for direction in DIRECTIONS
+            )
+        limits = [
+            pilot_limits(*pools, plan, seed=seed)
+            if scores is not None and plan.n_second and plan.difference > 0
+            else None
+            for plan in (worse, better)
+        ]
+        return PlannedPair(first, second, worse, better, limits=(limits[0], limits[1]))
+
     if scores is None:
         if by is not None or groups is not None:
             raise ValueError("by and groups need scores: assumptions hold for both groups alike")
@@ -265,49 +286,6 @@ def plan(
     return PlanResult(tuple(pairs), endpoint, sizes is not None, True, checked.title, power, alpha)
 
 
-def _planned(
-    first: str,
-    of_first: Floats,
-    second: str,
-    of_second: Floats,
-    rate: float,
-    *,
-    endpoint: str,
-    difference: float,
-    sizes: tuple[int, int] | None,
-    ratio: float,
-    seed: int,
-    pilot: bool,
-    **level: Any,
-) -> PlannedPair:
-    """Plan for two groups from their scores, or from the rate of failures in the better served one."""
-    if endpoint == "failures":
-        if sizes is not None:
-            return PlannedPair(first, second, *detectable_failures(rate, *sizes, **level), rate)
-        worse, better = (
-            plan_failures(rate, difference, direction=direction, ratio=ratio, **level)
-            for direction in DIRECTIONS
-        )
-        return PlannedPair(first, second, worse, better, rate)
-
-    pools = (of_first, of_second)
-    for name, pool in zip((first, second), pools, strict=True):
-        if np.ptp(pool) == 0:
-            raise ValueError(f"{name} must have scores that differ to plan from, got {pool[0]:.4g} in all")
-    if sizes is not None:
-        worse, better = detectable_shifts(*pools, *sizes, seed=seed, **level)
-    else:
-        worse, better = (
-            plan_shift(*pools, difference, direction=direction, ratio=ratio, seed=seed, **level)
-            for direction in DIRECTIONS
-        )
-    limits = [
-        pilot_limits(*pools, plan, seed=seed) if pilot and plan.n_second and plan.difference > 0 else None
-        for plan in (worse, better)
-    ]
-    return PlannedPair(first, second, worse, better, limits=(limits[0], limits[1]))
-
-
 def _check_assumptions(scores: Any, endpoint: str, **assumptions: float | None) -> None:
     """Raise unless there are scores, or the assumptions that this endpoint needs and no others."""
     stated = [name for name, value in assumptions.items() if value is not None]
@@ -322,6 +300,9 @@ def _check_assumptions(scores: Any, endpoint: str, **assumptions: float | None) 
             f"without scores, plan needs {' and '.join(needed)} for endpoint {endpoint!r}, "
             f"got {listed(stated) or 'none'}{hint}"
         )
+    rate = assumptions["failure_rate"]
+    if rate is not None and not fits(rate, lambda share: 0 <= share < 1):
+        raise ValueError(f"failure_rate must be at least 0 and below 1, got {rate}")
 
 
 def _pools(
