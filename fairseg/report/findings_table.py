@@ -26,10 +26,10 @@ ORDER = (Verdict.FAILS, Verdict.GAP, Verdict.OPEN, Verdict.NO_GAP, Verdict.NOT_J
 def groups_table(result: Audited, analysis: Analysis, structure: str | None = None) -> Table:
     """Return how the model serves each group of an attribute, overall or in a structure."""
     structure = structure or result.structures[0]
-    rows = [
-        (_group_name(fact) if fact.group else Heading(ALL, "rule"), *_fact_cells(fact, result.options))
-        for fact in result.judgement.facts_of(analysis.name, structure, known=True)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for fact in result.judgement.facts_of(analysis.name, structure, known=True):
+        name = fact.group if fact.judged else f"{fact.group} (too few to judge)"
+        rows.append((name if fact.group else Heading(ALL, "rule"), *_fact_cells(fact, result.options)))
     unknown = len(analysis.members.unknown)
     title, options = result.scores.title, result.options
     heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
@@ -37,10 +37,6 @@ def groups_table(result: Audited, analysis: Analysis, structure: str | None = No
     hardest = hardest_name(result, structure)
     note = say("about_groups", title=title, options=options, unknown=unknown, hardest=hardest)
     return Table.of(caption, heads, rows, corner="Group", note=note)
-
-
-def _group_name(fact: GroupFacts) -> str:
-    return fact.group if fact.judged else f"{fact.group} (too few to judge)"
 
 
 def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:

@@ -35,7 +35,7 @@ from fairseg.report.worst import worst_cases
 from fairseg.scoring.summary import ALL, Summary
 from fairseg.scoring.summary_intervals import with_intervals
 from fairseg.scoring.table import ONE_LABEL, column_called
-from fairseg.statistics.cohort_table import CohortTable, cohort_table
+from fairseg.statistics.cohort_table import cohort_table
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,10 @@ def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: b
     check_writable(folder, FILES, KIND)
     analyses = [summaries_of(result, one) for one in result.analyses]
     summaries = analyses[0]
-    notes = notes_on(result.scores.table, summaries[0])
-    subjects = _cohort(result, summaries[0])
+    scores, groups = result.scores, summaries[0].groups
+    notes = notes_on(scores.table, summaries[0])
+    columns = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
+    subjects = cohort_table(scores.table, groups, columns)
     subgroups, cohort = subgroup_table(result), cohort_page_table(subjects)
     tables = [summary_table(one) for one in summaries]
     facts = pd.DataFrame([vars(fact) for fact in (*result.judgement.facts, *result.judgement.known)])
@@ -97,13 +99,6 @@ def save_report(result: Audited, side: SideFindings, folder: Path, *, figures: b
     for note in notes:
         logger.warning("%s", note)
     return folder / PAGE
-
-
-def _cohort(result: Audited, overall: Summary) -> CohortTable:
-    """Return who the subjects are, by the first grouping."""
-    scores, groups = result.scores, overall.groups
-    columns = [name for name in scores.attributes if name not in groups.attributes or name in groups.bins]
-    return cohort_table(scores.table, groups, columns)
 
 
 def summaries_of(result: Audited, analysis: Analysis) -> list[Summary]:

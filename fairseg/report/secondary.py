@@ -51,7 +51,8 @@ def secondary(result: Audited, clinical: pd.DataFrame | None = None) -> Secondar
             measures.append(Measure(overall.title(metric), values, endpoint, better))
     for measure, rows in () if clinical is None else clinical.groupby("measure", sort=False):
         error = (rows["prediction"] - rows["reference"]).set_axis(rows["subject"].astype(str))
-        values, title = _of_subjects(names, error), f"{measure} error ({rows['unit'].iloc[0]})"
+        values = error.reindex(names).to_numpy(dtype=np.float64)
+        title = f"{measure} error ({rows['unit'].iloc[0]})"
         measures.append(Measure(title, values, Endpoint.TYPICAL, None))
         measures.append(Measure(f"{title}, size", np.abs(values), Endpoint.TYPICAL, False))
         measures.append(Measure(title, values, Endpoint.SPREAD, None))
@@ -121,8 +122,3 @@ def overall_metric(result: Audited, metric: str) -> np.ndarray:
     rows = result.first_summaries[0].subjects.iloc[::-1]
     known = dict(zip(rows["subject"], rows[metric].notna(), strict=True))
     return np.where([known.get(name, False) for name in subject_names(scores)], values, np.nan)
-
-
-def _of_subjects(names: list[str], values: "pd.Series[float]") -> np.ndarray:
-    of_subjects = values.set_axis(values.index.astype(str)).reindex(names)
-    return np.asarray(of_subjects.to_numpy(dtype=np.float64))

@@ -56,11 +56,15 @@ def _telling_row(name: str, pair: PairGains) -> tuple[object, ...]:
 
 
 def _pair_cells(row: GainRow | None, pair: PairGains, *, of_pair: bool = False) -> list[Cell]:
-    """Return the cells of a row of a pair, with the verdict of the pair or its own."""
+    """Return the verdict of a row or of its pair, both gaps, and the gain of the group named first."""
     if row is None:  # the strata are too small
         return [_verdict(Verdict.NOT_JUDGED), *[Cell(float("nan"))] * 3]
     text, css = row_label(row, pair)
-    return [_verdict(pair.verdict) if of_pair else Cell(text, css=css), *_figures(row, pair)]
+    verdict = _verdict(pair.verdict) if of_pair else Cell(text, css=css)
+    intervals = (row.gain, row.equivalence)
+    gain = difference_cell(row, *((one.negated() for one in intervals) if is_turned(pair) else intervals))
+    gaps = [Cell(*interval, kind=gain.kind, apart=gain.apart) for interval in gaps_of(row, pair)]
+    return [verdict, *gaps, gain]
 
 
 def changes_table(result: Compared, model: ModelGains, structure: str | None = None) -> Table:
@@ -209,14 +213,6 @@ def summaries(result: Compared, structure: str) -> dict[str, Summary]:
         if structure not in of_model:
             raise ValueError(not_among("structure", structure, of_model))
     return {name: of_model[structure] for name, of_model in result.summaries.items()}
-
-
-def _figures(row: GainRow, pair: PairGains) -> list[Cell]:
-    """Return the gaps before and after, and the gain, of the group named first."""
-    intervals = (row.gain, row.equivalence)
-    gain = difference_cell(row, *((one.negated() for one in intervals) if is_turned(pair) else intervals))
-    gaps = [Cell(*interval, kind=gain.kind, apart=gain.apart) for interval in gaps_of(row, pair)]
-    return [*gaps, gain]
 
 
 def is_turned(pair: PairGains) -> bool:
