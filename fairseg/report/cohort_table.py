@@ -50,8 +50,10 @@ def cohort_page_table(cohort: CohortTable) -> Table:
         is_first = attribute != last
         smd, p = (line[0]["smd"], line[0]["p"]) if is_first else (nan, nan)
         css = " ".join(name for name, has in (("count", kind == "missing"), ("rule", is_first)) if has)
-        name = Heading(_label(attribute, kind, level), css)
-        rows.append((name, *_values(kind, line), Cell(smd, kind="hundredth"), Cell(p, kind="p")))
+        detail = {"mean": "", "level": f"={level}", "missing": ": missing"}
+        name = "n subjects" if kind == "subjects" else attribute + detail[kind]
+        comparison = Cell(smd, kind="hundredth"), Cell(p, kind="p")
+        rows.append((Heading(name, css), *_values(kind, line), *comparison))
         last = attribute
     columns = [*(row["name"] for row in records if row["kind"] == "subjects"), "SMD", "p"]
     note = say(
@@ -62,15 +64,6 @@ def cohort_page_table(cohort: CohortTable) -> Table:
         notes=cohort.notes,
     )
     return Table.of(CAPTION, columns, rows, corner="Attribute", note=note, tall=len(columns) > 7)
-
-
-def _label(attribute: str, kind: str, level: str) -> str:
-    return {
-        "subjects": "n subjects",
-        "mean": attribute,
-        "level": f"{attribute}={level}",
-        "missing": f"{attribute}: missing",
-    }[kind]
 
 
 def _values(kind: str, line: list[_Row]) -> list[str]:

@@ -145,59 +145,57 @@ def _page(
         if sections.masks is None or not dice
         else worst_cases(scores, overall, sections.masks, sections.pseudonyms)
     )
-    values: dict[str, Any] = {
-        "title": say("title", model=sections.model, by=result.analyses[0].name),
-        "about": about(sections, {sections.model: scores}),
-        "labels": listed((summary.structure for summary in summaries[1:]), 20),
-        "size": size_text(scores)
+    return render_page(
+        "report.html.j2",
+        title=say("title", model=sections.model, by=result.analyses[0].name),
+        about=about(sections, {sections.model: scores}),
+        labels=listed((summary.structure for summary in summaries[1:]), 20),
+        size=size_text(scores)
         + ("" if labels == [ONE_LABEL] else f"; {counted(len(labels), 'label')}: {listed(labels, 20)}"),
-        "counts": list(zip(overall.names, counts, strict=True)),
-        "reference": result.analyses[0].grouping.reference_name,
-        "card": card_of(result, first_notes(result)),
-        "result": result,
-        "side": side,
-        "gaps": gap_charts(result),
-        "method": method(result),
-        "parts_of_groups": [
+        counts=list(zip(overall.names, counts, strict=True)),
+        reference=result.analyses[0].grouping.reference_name,
+        card=card_of(result, first_notes(result)),
+        result=result,
+        side=side,
+        gaps=gap_charts(result),
+        method=method(result),
+        parts_of_groups=[
             parts_table(one.groups, one.counts.tolist())
             for one in result.analyses
             if len(one.groups.attributes) > 1
         ],
-        "tables": [
+        tables=[
             (one.structure, table.fitted())
             for one, table in zip(summaries, tables, strict=True)
             if any(one is with_table for with_table in tabled)
         ],
-        "untabled": len(summaries) - len(tabled),
-        "groups": [
+        untabled=len(summaries) - len(tabled),
+        groups=[
             (one.structure, groups_table(result, result.analyses[0], one.structure))
             for one in tabled
             if one.structure in result.structures[1:]
         ],
-        "findings": findings_table(result),
-        "shrunken": [table for one in analyses if (table := shrunken_table(one[0])) is not None],
-        "boxes": {overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
-        "left_out": len(summaries) - len(with_largest_gaps(summaries)),
-        "thinned": pictures.thinned,
-        "legend": charts.legend(overall.names, overall.reference, counts),
-        "scatters": pictures.scatters(scores) if dice else Markup(""),
-        "worst": worst,
-        "not_drawn": not_drawn,
-        "keys": overlay_legend(labels),
-        "others": [_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
-        "cohort": cohort,
-        "adjusted": adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
-        "agreement": {} if side.clinical is None else agreement_charts(side.clinical, pictures),
-        "notes": [*scores.notes, *notes],
-        "score": overall.score,
-        "metrics": [overall.title(name) for name in scores.metrics],
-    }
-    values |= {
-        "data": pictures.subjects.markup(),  # complete once every chart is made
-        "script": charts.script(),
-        "policy": Markup(charts.script_policy()),
-    }
-    return render_page("report.html.j2", **values)
+        findings=findings_table(result),
+        shrunken=[table for one in analyses if (table := shrunken_table(one[0])) is not None],
+        boxes={overall.title(name): pictures.boxes(0, name) for name in scores.metrics},
+        left_out=len(summaries) - len(with_largest_gaps(summaries)),
+        thinned=pictures.thinned,
+        legend=charts.legend(overall.names, overall.reference, counts),
+        scatters=pictures.scatters(scores) if dice else Markup(""),
+        worst=worst,
+        not_drawn=not_drawn,
+        keys=overlay_legend(labels),
+        others=[_other(result, number, analyses[number], pictures) for number in range(1, len(analyses))],
+        cohort=cohort,
+        adjusted=adjust(scores, overall, sections.adjust, sections.bins, resamples=sections.resamples),
+        agreement={} if side.clinical is None else agreement_charts(side.clinical, pictures),
+        notes=[*scores.notes, *notes],
+        score=overall.score,
+        metrics=[overall.title(name) for name in scores.metrics],
+        data=pictures.subjects.markup(),  # after every chart is made
+        script=charts.script(),
+        policy=Markup(charts.script_policy()),
+    )
 
 
 def _other(result: Audited, number: int, summaries: Sequence[Summary], pictures: Pictures) -> dict[str, Any]:
