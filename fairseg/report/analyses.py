@@ -58,9 +58,14 @@ class Analysis:
         return self.grouping.name
 
     @property
+    def reference(self) -> int | None:
+        """The id of the reference group; None: all pairs."""
+        return self.grouping.reference
+
+    @property
     def reference_name(self) -> str | None:
         """The whole name of the reference group, if there is one."""
-        return None if (code := self.grouping.reference) is None else self.groups.name(code)
+        return None if self.reference is None else self.groups.name(self.reference)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -82,7 +82,7 @@ class Audited:
     @cached_property
     def turned(self) -> set[tuple[str, str, str]]:
         """Pairs (attribute, first, second) without a reference whose first group is behind typically."""
-        free = {one.name for one in self.analyses if one.grouping.reference is None}
+        free = {one.name for one in self.analyses if one.reference is None}
         return {
             (one.attribute, one.first, one.second)
             for one in self.judgement.comparisons

@@ -24,7 +24,7 @@ def result(reference: str | None = None) -> fairseg.report.AuditResult:
 @pytest.mark.parametrize("reference", [None, "M"])
 def test_a_group_has_one_colour_in_figures_and_on_the_page(reference: str | None) -> None:
     audit = result(reference)
-    code = audit.analyses[0].grouping.reference
+    code = audit.analyses[0].reference
     ax = audit.plot("boxes")
     faces = [to_hex(patch.get_facecolor()) for patch in ax.patches]
     assert faces == [fill(group, code) for group in range(3)]

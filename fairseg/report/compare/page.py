@@ -213,6 +213,6 @@ def _boxes(result: Compared, structure: str, subjects: charts.Roster) -> Markup:
         subjects=subjects,
         name=f"s{position}",
         axis=result.scores.title,
-        reference=first.grouping.reference,
+        reference=first.reference,
         one_axis=True,
     )

@@ -94,7 +94,7 @@ def plot_gains(result: Compared, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(6.0, 1.2 + 0.3 * max(1, len(rows)))
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)
     for at, (_, group, change) in enumerate(rows):
-        shade = color(group, analysis.grouping.reference)
+        shade = color(group, analysis.reference)
         if not np.isnan(change.low + change.high):
             ax.plot([change.low, change.high], [at, at], color=INK, lw=1.1, zorder=2)
         ax.plot(change.estimate, at, marker(group), ms=7, color=shade, mew=0, zorder=3)
