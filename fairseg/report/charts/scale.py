@@ -46,14 +46,8 @@ class Scale:
         """Return the ticks as text, all with as many decimals as one of them needs."""
         if self.log:
             return [number(tick, 0) if tick == round(tick) else f"{tick:g}" for tick in self.ticks]
-        digits = next(
-            (
-                digits
-                for digits in range(7)
-                if all(abs(round(tick, digits) - tick) < 1e-9 for tick in self.ticks)
-            ),
-            7,
-        )
+        ticks = np.array(self.ticks)
+        digits = next((one for one in range(7) if np.all(np.abs(ticks.round(one) - ticks) < 1e-9)), 7)
         return [number(tick, digits) for tick in self.ticks]
 
 

@@ -87,13 +87,11 @@ def _structures(result: Compared) -> list[str]:
 
 
 def _unrounded(result: Compared, structures: list[str]) -> Any:
-    parts = []
+    tables = {}
     for structure in structures:
         table = paper_table(result, structure)
-        table.columns = pd.Index([": ".join(column) for column in table.columns])
-        parts.append(table.rename_axis("measure").reset_index().assign(structure=structure))
-    whole = pd.concat(parts, ignore_index=True)
-    return whole[["structure", *(name for name in whole if name != "structure")]]
+        tables[structure] = table.set_axis([": ".join(column) for column in table.columns], axis="columns")
+    return pd.concat(tables, names=["structure", "measure"]).reset_index()
 
 
 def _page(result: Compared, notes: Sequence[str]) -> str:
