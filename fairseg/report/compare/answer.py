@@ -26,11 +26,11 @@ def answer(result: Compared) -> str:
 
 def model_answer(result: Compared, model: ModelGains) -> str:
     """Return what the evidence says of one model beside the baseline."""
-    return say("gains", told=_Told(result, model))
+    return say("gains", content=_Content(result, model))
 
 
-class _Told:
-    """What is told of one model, as the macro `gains` asks for it.
+class _Content:
+    """What is said of one model, as the macro `gains` asks for it.
 
     Args:
         result: of a comparison.
@@ -194,7 +194,7 @@ class _Told:
             by = "" if change is None else _abs(change.change, numbers.score, self.options.margin)
             if one.kind is GainReasonKind.LOWEST_LOST and change is not None:
                 by = _abs(change.lowest, numbers.score)
-            texts.append(say("gain_reason", one=one, told=self, change=change, by=by, **related))
+            texts.append(say("gain_reason", one=one, content=self, change=change, by=by, **related))
         return list(dict.fromkeys(texts))[:3]
 
     def _related(self, reason: GainReason) -> dict[str, dict[str, Any]]:
