@@ -10,9 +10,12 @@ from fairseg.io.files import filled_folder
 
 STOCK = "nnUNetTrainer"
 OWN = "nnUNetTrainerFair"
-NETWORK = "network_of"  # in the log: nnU-Net's trainer that builds the network
-BEST = "group_best"  # in the log: the Dice of each group, by which the best epoch was chosen
-GROUP_LOGS = ("group_losses", "group_weights", "group_loss_state", NETWORK, BEST)  # what trainers add to it
+# What the trainers add to nnU-Net's log; see `group_log`.
+LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
+NETWORK = "network_of"  # nnU-Net's trainer that builds the network
+BEST = "group_best"  # the Dice of each group, by which the best epoch was chosen
+DRAWS = "case_weights"  # the weights by which cases are drawn, by name
+GROUP_LOGS = (LOSSES, WEIGHTS, STATE, NETWORK, BEST, DRAWS)
 _FILES = ("plans.json", "dataset.json", "dataset_fingerprint.json")
 
 

@@ -16,12 +16,9 @@ import torch
 
 from fairseg.cohort.groups import Groups
 from fairseg.integrations.nnunet.cases import CaseGroups
-from fairseg.integrations.nnunet.export import NETWORK
+from fairseg.integrations.nnunet.export import DRAWS, LOSSES, NETWORK, STATE, WEIGHTS
 from fairseg.io.sentences import counted
 from fairseg.losses.group_loss import GroupLoss
-
-LOSSES, WEIGHTS, STATE = "group_losses", "group_weights", "group_loss_state"
-DRAWS = "case_weights"
 
 
 def keep(logger: Any, epoch: int, loss: GroupLoss, cases: CaseGroups) -> None:

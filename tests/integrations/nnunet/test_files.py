@@ -75,6 +75,9 @@ def model(folder: Path, name: str = "nnUNetTrainerFairERM") -> Path:
         "group_weights": [{"F": 0.5}],
         "group_losses": [{}],
         "group_loss_state": [{}],
+        "group_best": [{}],
+        "network_of": ["nnUNetTrainer"],
+        "case_weights": [{"a case": 2.0}],
     }
     checkpoint = {"trainer_name": name, "logging": logging, "network_weights": {"w": torch.arange(3.0)}}
     torch.save(checkpoint, place / "fold_0" / "checkpoint_final.pth")
