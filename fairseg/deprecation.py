@@ -58,7 +58,8 @@ def moved(package: str, names: dict[str, str], name: str) -> object:
         AttributeError: it is none of the names.
     """
     if name not in names:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = sys.modules.get(package)  # by which Python finds what was meant
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
     _warn(f"{package}.{name}", f"{names[name]}.{name}")
     return getattr(import_module(names[name]), name)
 

@@ -225,6 +225,16 @@ def test_a_line_that_a_person_would_type(
         ("fairseg.losses.group_weights([1, 2], eps='1')", "eps must .* got '1'"),
         ("fairseg.losses.CrossEntropyLoss(label_smoothing='0.1')", "label_smoothing must .* got"),
         ("fairseg.audit(df.assign(dice=df.dice * 100), by='sex')", r"fairseg\.scoring\.Scores\.of\("),
+        (
+            "fairseg.skewed_error_ratio(df.dice * 100, df.sex)",
+            r"between 0 and 1.*percentages\? divide by 100",
+        ),
+        ("fairseg.metrics.equity_scaled(df.dice, df.sex)", "variant must be .*there is no default"),
+        (
+            "fairseg.statistics.bootstrap_interval(len, df.dice, df.sex)",
+            "values must be numbers",
+        ),
+        ("fairseg.score_case(prediction, reference, metrics=['hausdorff'])", "did you mean 'hd'"),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong_and_what_there_is(
@@ -232,6 +242,28 @@ def test_a_wrong_line_says_what_is_wrong_and_what_there_is(
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         eval(line, names)
+
+
+def test_a_reference_may_follow_the_groups() -> None:
+    dice, sex = [0.84, 0.90, 0.92, 0.86], ["F", "M", "M", "F"]
+    named = fairseg.metrics.fairness_gap(dice, sex, reference="M")
+    assert fairseg.metrics.fairness_gap(dice, sex, "M") == named == pytest.approx(0.06)
+    assert fairseg.metrics.gap_pair(dice, sex, "F") == ("M", "F")
+    with pytest.raises(TypeError):
+        fairseg.metrics.fairness_gap(dice, sex, "M", 2)
+
+
+def test_names_of_metrics_are_those_that_are_public_and_near_misses_are_named() -> None:
+    assert "moved" not in dir(fairseg.metrics)
+    assert {"dice", "bootstrap_interval", "evaluate"} <= set(dir(fairseg.metrics))
+    code = "import fairseg.metrics\nfairseg.metrics.hausdorf"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Did you mean: 'hausdorff'" in done.stderr
+
+
+def test_samplers_show_what_they_draw_from() -> None:
+    sampler = fairseg.GroupBatchSampler(["M"] * 6 + ["F"] * 2, batch_size=4, balance=0.5)
+    assert repr(sampler) == "GroupBatchSampler(samples: F 2, M 6; balance=0.5, seed=0, length=2)"
 
 
 def test_a_reference_may_be_called_as_tables_call_it(names: dict[str, Any]) -> None:

@@ -69,6 +69,10 @@ _MOVED = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ABOVE])
+
+
 def __getattr__(name: str) -> object:
     if name in _ABOVE:
         return getattr(import_module(_ABOVE[name]), name)

@@ -20,7 +20,8 @@ def accepts_num_groups(**renamed: str) -> Callable[[Callable[P, R]], Callable[..
 
     The number still states groups that no id belongs to: `by_group(values, groups, 3)`. Arguments that
     followed it by position may still do so, and where a function also takes group values alone, their
-    reference may come second: `fairness_gap(group_values, 0)`.
+    reference may come second: `fairness_gap(group_values, 0)`. A name can be no number, so that it is the
+    reference: `fairness_gap(values, groups, "M")`.
 
     Args:
         renamed: earlier names of arguments -> today's.
@@ -43,6 +44,8 @@ def accepts_num_groups(**renamed: str) -> Callable[[Callable[P, R]], Callable[..
             if "reference" in names and len(args) > position and isinstance(args[position], str | Integral):
                 options["reference"] = args[position]
                 args = args[:position]
+            if after_groups[:1] == ["reference"] and len(more) == 1 and isinstance(more[0], str):
+                options["reference"], more = more[0], ()
             if number is not None and (len(args) > position or "groups" in options):
                 groups = args[position] if len(args) > position else options["groups"]
                 args = args[:position]

@@ -180,7 +180,8 @@ def skewed_error_ratio(values: Vector, groups: Vector | None = None) -> float:
     """
     present = GroupValues.of(values, groups).present
     if (present < 0).any() or (present > 1).any():
-        raise ValueError(f"values must lie between 0 and 1, got {present.tolist()} of the groups")
+        hint = " (percentages? divide by 100)" if (present >= 0).all() and 1.5 < present.max() <= 100 else ""
+        raise ValueError(f"values must lie between 0 and 1, got {present.tolist()} of the groups{hint}")
     errors = 1.0 - present
     if errors.size < 2 or errors.max() == 0:
         return float("nan")
@@ -213,7 +214,10 @@ def worst_group(values: Vector, groups: Vector | None = None) -> float:
 
 @accepts_num_groups(overall="values", group_values="groups")
 def equity_scaled(
-    values: Vector | float, groups: Vector, variant: Literal["sum", "std"], ddof: int | None = None
+    values: Vector | float,
+    groups: Vector,
+    variant: Literal["sum", "std"] | None = None,
+    ddof: int | None = None,
 ) -> float:
     """Equity-scaled score: the overall score divided by 1 + how unequal the groups are.
 
@@ -227,7 +231,7 @@ def equity_scaled(
             or the overall score itself, a number.
         groups: the group of each subject, (N,), ids or names as in `by_group`; beside an overall score, one
             score a group, (G,), NaN for an absent group, which is left out.
-        variant: "sum" or "std".
+        variant: "sum" or "std"; there is no default.
         ddof: 0 or 1, required for "std" and only allowed there.
 
     Returns:
@@ -245,7 +249,10 @@ def equity_scaled(
     0.6957
     """
     if variant not in ("sum", "std"):
-        raise ValueError(f'variant must be "sum" or "std", got {variant!r}')
+        raise ValueError(
+            f'variant must be "sum" (Tian et al. 2023) or "std", with ddof 0 or 1, got {variant!r}: '
+            "they give other values, and there is no default"
+        )
     if (variant == "std") != (ddof in (0, 1)) or (variant == "sum" and ddof is not None):
         raise ValueError(f'ddof must be 0 or 1 with variant "std", and only there, got {ddof!r}')
     if np.ndim(values):

@@ -156,6 +156,8 @@ def as_values(values: Vector, argument: str = "values") -> Floats:
     array([0.9, nan, 1. ])
     """
     check_is_no_table(values, f"{argument} must be numbers")
+    if callable(values) or isinstance(values, str | None):
+        raise ValueError(f"{argument} must be numbers, got {brief(values)}")
     plain = on_cpu(values.double() if hasattr(values, "detach") else values)
     try:
         return np.asarray(plain, dtype=np.float64)

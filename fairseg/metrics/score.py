@@ -32,6 +32,10 @@ OF_COUNTS = ("dice", "iou", "precision", "recall", "volume_error")  # properties
 OF_LESIONS = {f"lesion_{name}": name for name in ("dice", "precision", "recall")}  # of `Lesions`
 
 
+# Names that other libraries have for them, too far from ours to be seen as misspelt.
+_FULL_NAMES = {"hausdorff": "hd", "hausdorff_distance": "hd", "jaccard": "iou", "f1": "dice", "dsc": "dice"}
+
+
 @dataclass(frozen=True)
 class Measures:
     """What to measure of each pair of masks, and how: the options of `score_case`, checked.
@@ -48,7 +52,7 @@ class Measures:
     def __post_init__(self) -> None:
         unknown = [metric for metric in self.metrics if metric not in METRICS]
         if unknown or not self.metrics:
-            hint = did_you_mean(unknown[0], METRICS) if unknown else ""
+            hint = did_you_mean(_FULL_NAMES.get(unknown[0], unknown[0]), METRICS) if unknown else ""
             raise ValueError(
                 f"metrics must be some of {', '.join(METRICS)}, got {list(self.metrics)!r}{hint}"
             )

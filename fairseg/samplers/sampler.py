@@ -87,6 +87,15 @@ class GroupSampler(ABC, Generic[Item]):
     def __len__(self) -> int:
         """Return the number of items of an epoch, on this rank."""
 
+    def __repr__(self) -> str:
+        """Show the samples of each group, and how they are drawn."""
+        names = map(str, range(self.counts.size)) if self.names is None else self.names
+        groups = [f"{name} {count}" for name, count in zip(names, self.counts, strict=True)]
+        return (
+            f"{type(self).__name__}(samples: {listed(groups, 12)}; balance={self.balance:g}, "
+            f"seed={self.seed}, length={len(self)})"
+        )
+
     @abstractmethod
     def _rows(self, block: Indices) -> list[Item]:
         """Return the items of a block (batches, batch size)."""
