@@ -13,7 +13,7 @@ from fairseg.checking.checked import Checked
 from fairseg.checking.files import IMAGE, CaseFiles, look_into
 from fairseg.checking.findings import CheckFinding, Severity, finding, refusal
 from fairseg.checking.masks import file_findings
-from fairseg.checking.scores import score_findings
+from fairseg.checking.scores import doubt_findings, score_findings
 from fairseg.checking.tables import cell_findings, leaks, parts_column, table_findings, with_files
 from fairseg.cohort.case_names import (
     cases_as_files,
@@ -164,9 +164,11 @@ def from_table(source: Any, state: Checked, options: CheckOptions) -> None:
             shape: dict[str, Any] = {"wide": options.wide, "percent": options.percent}
             scores = Scores.of(source, metric=options.metric, options=options.table_options, **shape)
             table = scores.table
-            state.details += score_findings(scores, options.by or scores.attributes, read.notes)
+            state.details += score_findings(scores, options.by, read.notes)
         else:
-            table = clean_cohort(source, options.table_options).frame
+            cohort = clean_cohort(source, options.table_options)
+            table = cohort.frame
+            state.details += doubt_findings(cohort.doubts, read.where, options.by)
     except ValueError as error:
         state.details += refusal(read.where, error)
         table = _rows_of_people(read.frame)
@@ -215,6 +217,7 @@ def _as_files(
     """Return the table with its cases named as the files are, and collect findings on it."""
     if read is None:
         return None
+    state.details += doubt_findings(read.doubts, read.where, options.by)
     table, renamed = cases_as_files(read.frame.set_index("case"), set(files))
     for note in renamed:
         state.details += finding("read_otherwise", Severity.NOTE, read.where, [note], reason=note)

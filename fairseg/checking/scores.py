@@ -7,6 +7,7 @@ import numpy as np
 from fairseg.checking.findings import CheckFinding, Severity, finding
 from fairseg.cohort.columns import DISTANCES, VOXELS, title
 from fairseg.cohort.groups import Groups
+from fairseg.cohort.row_columns import ColumnNote
 from fairseg.metrics.fairness import Floats
 from fairseg.scoring.subjects import membership, structure_scores, subject_names
 from fairseg.scoring.table import Scores
@@ -18,11 +19,12 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
 
     Args:
         scores: of one model.
-        by: attributes whose groups' units are compared.
+        by: attributes that groups will be made of.
         known: notes that are findings already.
     """
     findings: list[CheckFinding] = []
-    for note in (note for note in scores.notes if note not in known):
+    findings += doubt_findings(scores.doubts, scores.file or "scores", by)
+    for note in (note for note in scores.notes if note not in known and not isinstance(note, ColumnNote)):
         findings += finding("read_otherwise", Severity.NOTE, scores.file or "scores", [note], reason=note)
     columns = {name: structure_scores(scores, name) for name in scores.metrics}
     names = subject_names(scores)
@@ -49,7 +51,16 @@ def score_findings(scores: Scores, by: Sequence[str], known: Collection[str]) ->
     absent_of = {str(case): labels - set(present) for case, present in by_case}
     lacking = [f"{case} ({', '.join(sorted(absent))})" for case, absent in absent_of.items() if absent]
     findings += finding("no_row_of_label", Severity.WARNING, "label", lacking)
-    return findings + list(_scales(scores, columns, by))
+    return findings + list(_scales(scores, columns, by or scores.attributes))
+
+
+def doubt_findings(doubts: Iterable[str], where: str, by: Sequence[str]) -> list[CheckFinding]:
+    """Return the findings on rows that may be of something else; a column that is used is no doubt."""
+    findings: list[CheckFinding] = []
+    for note in doubts:
+        if isinstance(note, ColumnNote) and note.column not in by:
+            findings += finding("doubted", Severity.WARNING, where, [note], reason=note)
+    return findings
 
 
 def _scales(scores: Scores, columns: Mapping[str, Floats], by: Sequence[str]) -> Iterable[CheckFinding]:

@@ -81,8 +81,30 @@ _METRIC_OF_NAME = {
 _ROLES = {
     "case": ("caseid",),
     "subject": ("subjectid", "patient", "patientid", "participant", "participantid"),
-    "label": ("structure", "organ"),
+    "label": ("structure", "structurename", "organ", "organname", "labelname"),
 }
+# Shorter names of a person, where no column has one of those above; eid is UK Biobank's.
+_SHORT_NAMES = (
+    *(
+        "eid",
+        "pid",
+        "ptid",
+        "patid",
+        "mrn",
+        "subj",
+        "subjid",
+        "usubjid",
+        "sub",
+        "subid",
+        "person",
+        "personid",
+    ),
+)
+# Names of structures that may also be of attributes: the rows decide.
+PERHAPS_LABELS = (
+    *("class", "classname", "region", "regionname", "roi", "roiname", "tissue", "tissuename", "segment"),
+    *("segmentname", "anatomy", "chamber", "compartment"),
+)
 
 
 def title(metric: str, unit: str = "mm") -> str:
@@ -116,7 +138,8 @@ def unit_of(column: str) -> str | None:
 def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> dict[str, str]:
     """Return column -> "case", "subject" or "label", for columns that have another name for it.
 
-    A column of the very name takes precedence. `ID` is the subject if nothing else names a person.
+    A column of the very name takes precedence. Short names such as `eid` or `mrn` are the subject if none of
+    the longer ones is there, and `ID` if nothing else names a person or case.
 
     Raises:
         ValueError: two columns could be one of them.
@@ -124,11 +147,12 @@ def roles_of(columns: Iterable[str], roles: Iterable[str] = tuple(_ROLES)) -> di
     >>> roles_of(["patient_id", "Structure", "sex"]), roles_of(["ID", "sex"]), roles_of(["ID", "case"])
     ({'patient_id': 'subject', 'Structure': 'label'}, {'ID': 'subject'}, {})
     """
-    plain = {column: _plain(column) for column in columns}
+    plain = {column: plain_name(column) for column in columns}
     role_of: dict[str, str] = {}
     for role in roles:
-        words = (role, *_ROLES[role])
-        called = [] if role in plain else [name for name, word in plain.items() if word in words]
+        called: list[str] = []
+        for words in ((role, *_ROLES[role]), _SHORT_NAMES if role == "subject" else ()):
+            called = called or [name for name, word in plain.items() if role not in plain and word in words]
         if len(called) > 1:
             raise ValueError(f"one column must be the {role}, got {' and '.join(called)}: name one {role!r}")
         role_of |= dict.fromkeys(called, role)
@@ -143,15 +167,20 @@ def is_attribute(column: object) -> bool:
     >>> [is_attribute(name) for name in ("sex", "dice", "spacing", "PixelSpacing", "spacing_x_mm")]
     [True, False, False, False, False]
     """
-    return column not in NO_ATTRIBUTES and not _SPACING.fullmatch(_plain(str(column)))
+    return column not in NO_ATTRIBUTES and not _SPACING.fullmatch(plain_name(str(column)))
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
+    """Return the name of a column in small letters, without blanks and marks.
+
+    >>> plain_name("Patient ID"), plain_name("HD95 (mm)")
+    ('patientid', 'hd95mm')
+    """
     return "".join(letter for letter in column.lower() if letter.isalnum())
 
 
 def _metric_and_unit(column: str) -> tuple[str | None, str | None]:
-    plain = _plain(column)
+    plain = plain_name(column)
     for unit in ("", "mm", "px"):
         name = _METRIC_OF_NAME.get(plain.removesuffix(unit))
         if plain.endswith(unit) and name is not None and (not unit or METRICS[name].unit):

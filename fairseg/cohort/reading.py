@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairseg.cohort.columns import is_attribute, metric_of, roles_of
+from fairseg.cohort.columns import PERHAPS_LABELS, is_attribute, metric_of, plain_name, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, in_years, level_text, odd_cells, years
+from fairseg.cohort.row_columns import tells_apart
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import read_csv, unescape_formula
 from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
@@ -63,12 +64,14 @@ class CleanTable:
         where: the file, or the name of the table in errors.
         odd: column of numbers -> its cells that are none, with their rows; they were taken as not known.
         changes: what else was changed in reading, one line each.
+        doubts: what the rows may be of, against what they were taken for, one line each.
     """
 
     frame: pd.DataFrame
     where: str
     odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -82,8 +85,8 @@ class CleanTable:
         return (*self.changes, *odd)
 
     def log(self) -> pd.DataFrame:
-        """Log the notes and return the frame."""
-        for note in self.notes:
+        """Log the notes and doubts, and return the frame."""
+        for note in (*self.notes, *self.doubts):
             logger.warning("%s: %s", self.where, note)
         return self.frame
 
@@ -222,7 +225,21 @@ def with_roles(
         names = roles_of(map(str, table.columns), roles)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    return table.rename(columns=names) if names else table
+    table = table.rename(columns=names) if names else table
+    if "label" in roles and "label" not in table and (label := _perhaps_label(table)) is not None:
+        table = table.rename(columns={label: "label"})
+    return table
+
+
+def _perhaps_label(table: pd.DataFrame) -> str | None:
+    """Return the column that tells the structures of a subject or case apart by a name such as `region`."""
+    of_rows = next((name for name in ("subject", "case") if name in table), None)
+    named = [name for name in map(str, table) if plain_name(name) in PERHAPS_LABELS]
+    if of_rows is None or not named:
+        return None
+    keys = pd.factorize(table[of_rows], use_na_sentinel=False)[0].astype(np.int64)
+    found = [name for name in named if tells_apart(table, name, keys)]
+    return found[0] if len(found) == 1 else None
 
 
 def _counts_rows(column: "pd.Series[Any]") -> bool:

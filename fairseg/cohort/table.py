@@ -13,6 +13,7 @@ from fairseg.cohort.case_names import cohort_as_files
 from fairseg.cohort.columns import METRICS, NOTE, SKIPPED
 from fairseg.cohort.levels import cell_text, is_missing
 from fairseg.cohort.reading import CleanTable, TableOptions, read_table
+from fairseg.cohort.row_columns import persons_note
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.cells import cells_of, each
 from fairseg.io.sentences import lacks_column, listed
@@ -109,9 +110,11 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
         case = table.loc[repeated[0], "case"]
         rows = ", ".join(str(row) for row in table.index[table["case"] == case])
         raise ValueError(f"{where}: case {case} must have one row, got rows {rows}")
-    table = with_subjects(table)
     attributes = [name for name in table.columns if name not in ("case", "subject")]
-    return replace(read, frame=table[["case", "subject", *attributes]].reset_index(drop=True))
+    doubts = () if "subject" in table else tuple(persons_note(table[attributes], "case"))
+    frame = with_subjects(table)
+    attributes += [NOTE] if NOTE in frame and NOTE not in attributes else []
+    return replace(read, frame=frame[["case", "subject", *attributes]].reset_index(drop=True), doubts=doubts)
 
 
 def _one_row_each(table: pd.DataFrame, where: str) -> pd.DataFrame:

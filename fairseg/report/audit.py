@@ -33,7 +33,12 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_of, model_card, other_answers
 from fairseg.report.findings_table import groups_table
+<<<<<<< HEAD
 from fairseg.report.notes import first_notes
+=======
+from fairseg.report.model_card import model_card
+from fairseg.report.notes import cautions, first_notes
+>>>>>>> 415e2e2 (Say where a column of any name may name persons, structures or models, and print what an answer misleads without)
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.side_findings import SideFindings, side_findings
@@ -50,7 +55,10 @@ if TYPE_CHECKING:
 
 
 class AuditResult(Audited):
-    """What an audit found. Printed, it is the answer and the table of groups; in a notebook, the card.
+    """What an audit found. In a notebook it is the card, else the answer, the table of groups and the notes.
+
+    `print` shows the answer, and below it only what the answer misleads without: who was left out, and what
+    the rows may be of.
 
     Its attributes are those of `Audited`.
     """
@@ -114,7 +122,7 @@ class AuditResult(Audited):
         return side_findings(self)
 
     def __str__(self) -> str:
-        return self.sentence
+        return "\n".join([self.sentence, *cautions(self)])
 
     def __repr__(self) -> str:
         return "\n\n".join(

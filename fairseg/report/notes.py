@@ -11,7 +11,7 @@ from fairseg.cohort.levels import na_options
 from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
-from fairseg.report.templates import say
+from fairseg.report.templates import as_sentence, say
 from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
@@ -24,6 +24,11 @@ _FEW_GROUPS = 8  # of more groups only those that lost a case are named
 
 def first_notes(result: Audited) -> list[str]:
     """Return the notes below the answer on the first screen, one line each."""
+    return [*cautions(result), *missingness_sentences(result.missing, title=result.scores.spoken_title)]
+
+
+def cautions(result: Audited) -> list[str]:
+    """Return the notes without which the answer misleads: who was counted, as what, and what looks wrong."""
     first = result.analyses[0]
     facts = result.judgement.facts_of(first.name, result.structures[0])
     small = [
@@ -31,7 +36,11 @@ def first_notes(result: Audited) -> list[str]:
         for fact in facts
         if not fact.judged and fact.n
     ]
-    lines = [*skipped_note(result.scores, first), *score_checks(result.scores, result.analyses)]
+    lines = [
+        *doubts(result.scores, result.analyses, result.sections.adjust),
+        *skipped_note(result.scores, first),
+        *score_checks(result.scores, result.analyses),
+    ]
     if small:
         lines.append(f"Not judged, too few subjects: {listed(small)}.")
     if subjects := sum(fact.missing for fact in facts):
@@ -44,7 +53,13 @@ def first_notes(result: Audited) -> list[str]:
         lines.append(_of_unknown_group(result))
     if result.common.dropped:
         lines.append(say("dropped", dropped=result.common.dropped, used=result.common.used))
-    return [*lines, *missingness_sentences(result.missing, title=result.scores.spoken_title)]
+    return lines
+
+
+def doubts(scores: Scores, analyses: Sequence[Analysis], adjust: Sequence[str] = ()) -> list[str]:
+    """Return what the rows may be of, against what they were taken for; a column that is used is no doubt."""
+    used = {name for one in analyses for name in one.groups.attributes} | {*adjust}
+    return [as_sentence(line) for line in scores.doubts if getattr(line, "column", "") not in used]
 
 
 def _of_unknown_group(result: Audited) -> str:

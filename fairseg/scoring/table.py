@@ -49,11 +49,11 @@ from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
 from fairseg.metrics.masks import check_label_names
+from fairseg.scoring.doubts import hint_of_again, row_doubts, scored_though_skipped
 from fairseg.scoring.wide import hint_of_scores, long_table, without_percent
 
 Unit = Literal["mm", "px"]
 ONE_LABEL = "all labels"  # the label of a table without the column label
-_NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # in the column `skipped` of a case that was scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,10 @@ class Scores:
             Categorical stays one), and float64 with NaN.
         unit: of the distances, and of the tolerance of nsd: "mm" or "px"; None if the table does not say.
         skipped: one row a case that could not be scored: case, subject, the attributes, and `skipped`, why.
-        table_notes: what else a reader must know of the table, one line each; `notes` are these and those on
-            cases.
+        table_notes: what else a reader must know of the table, one line each; `notes` are these, `doubts` and
+            those on cases.
+        doubts: what the rows may be of, against what they were taken for: persons whose column is not known,
+            structures or models that are averaged, rows that are repeated.
         title: name of the main score, which is in the column `dice`: "DSC" if it is Dice.
         named: whether the table names cases or subjects; else each row is a subject of its own.
         file: name of the file that was read; empty for a table in memory.
@@ -78,6 +80,7 @@ class Scores:
     unit: Unit | None
     skipped: pd.DataFrame
     table_notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     title: str = METRICS["dice"].title
     named: bool = True
     file: str = ""
@@ -185,7 +188,7 @@ class Scores:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the table and of its cases, one line each."""
-        return (*self.table_notes, *_notes_of_cases(self.table))
+        return (*self.doubts, *self.table_notes, *_notes_of_cases(self.table))
 
     def hidden(self, pseudonyms: Pseudonyms) -> "Scores":
         """Return the same scores without the names of cases and subjects, nor of the file.
@@ -195,7 +198,10 @@ class Scores:
         ['id-os56omk22qqu']
         """
         left_out = naming_columns(self.table)
-        notes = [note.bare if isinstance(note, NamingNote) else note for note in self.table_notes]
+        notes, doubts = (
+            [note.bare if isinstance(note, NamingNote) else note for note in lines]
+            for lines in (self.table_notes, self.doubts)
+        )
         if left_out:
             notes.append(f"left out, as their values name people: {listed(left_out)}")
         return replace(
@@ -203,6 +209,7 @@ class Scores:
             table=pseudonyms.hide(self.table, left_out),
             skipped=pseudonyms.hide(self.skipped, left_out),
             table_notes=tuple(notes),
+            doubts=tuple(doubts),
             file="",
         )
 
@@ -282,7 +289,10 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
         raise ValueError(f"{where} must hold scores, got {counted(int(skipped.sum()), 'skipped case')} only")
     if (repeated := rows.index[rows.duplicated(["case", "label"])]).size:
         row = rows.loc[repeated[0]]
-        raise ValueError(f"{where}: row {repeated[0]} has case {row['case']}, label {row['label']} again")
+        of_label = f", label {row['label']}" if "label" in table else ""
+        raise ValueError(
+            f"{where}: row {repeated[0]} has case {row['case']}{of_label} again{hint_of_again(rows)}"
+        )
     check_label_names(rows["label"].unique(), where, " (of a report's subjects.csv judge its scores.csv)")
     rows, unit, unit_notes = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
@@ -292,26 +302,11 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
     skipped_rows = clean[skipped] if SKIPPED in clean else clean[skipped].assign(**{SKIPPED: None})
     skipped_rows = skipped_rows[[*front, SKIPPED]].drop_duplicates("case", keep="last").reset_index(drop=True)
     row_notes = [] if named else ["no column names the subjects or cases: each row is taken for a person"]
-    if named and "case" not in table:
-        twice = rows["subject"][rows.duplicated(["subject", "label"])].unique()
-        several = f"{counted(len(twice), 'subject')} with several rows of a label, taken as cases of theirs"
-        row_notes += [NamingNote(several, twice)] if len(twice) else []
+    doubts = row_doubts(rows[[name for name in rows if name in table]], rows, named=named)
     unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
     metric_notes = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
-    notes = (*read.notes, *row_notes, *metric_notes, *unit_notes, *_scored_though_skipped(rows))
-    return Scores(scored, unit, skipped_rows, notes, title, named)
-
-
-def _scored_though_skipped(rows: pd.DataFrame) -> list[str]:
-    """Return a note on the cases whose rows have a score though `skipped` says why they have none."""
-    if SKIPPED not in rows:
-        return []
-    skipped = [isinstance(cell, str) and cell.strip().lower() not in _NOT_SKIPPED for cell in rows[SKIPPED]]
-    cases = list(dict.fromkeys(rows.loc[skipped, "case"]))
-    if not cases:
-        return []
-    have = f"{counted(len(cases), 'case')} {'has' if len(cases) == 1 else 'have'}"
-    return [f"{have} a score, which counts, and yet a reason in the column {SKIPPED!r}: {listed(cases)}"]
+    notes = (*read.notes, *row_notes, *metric_notes, *unit_notes, *scored_though_skipped(rows))
+    return Scores(scored, unit, skipped_rows, notes, tuple(doubts), title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:

@@ -75,7 +75,12 @@ def hide(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scores]
 
 def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], list[str]]:
     """Return the scores of the rows that all models have, in one order, and notes."""
-    notes = by_model({name: list(map(as_sentence, one.notes)) for name, one in scores.items()})
+    notes = by_model(
+        {
+            name: [as_sentence(note) for note in one.notes if note not in one.doubts]
+            for name, one in scores.items()
+        }
+    )
     baseline = next(iter(scores))
     first = scores[baseline].table.set_index(["case", "label"])
     if not scores[baseline].named:
@@ -98,7 +103,7 @@ def match(scores: dict[str, Scores]) -> tuple[dict[str, Scores], list[str]]:
         numbers = [metric for metric in (*METRICS, *SIZES) if metric in rows]
         table = pd.concat([about, rows[numbers]], axis=1).reset_index()
         table = table[["case", "subject", *attributes, "label", *numbers]]
-        matched[name] = replace(one, table=table, table_notes=())
+        matched[name] = replace(one, table=table, table_notes=(), doubts=())
     return matched, notes
 
 

@@ -35,7 +35,7 @@ from fairseg.report.compare.matching import (
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.side_notes import other_metrics, unknown_group
 from fairseg.report.compare.tables import models_table
-from fairseg.report.notes import score_checks, skipped_note
+from fairseg.report.notes import doubts, score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
 from fairseg.scoring.subjects import structure_scores
@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 
 
 class ComparisonResult(Compared):
-    """What a comparison found. Printed, it is the answer and a small table; in a notebook, the card.
+    """What a comparison found. In a notebook it is the card, else the answer, a small table and the notes.
+
+    `print` shows the answer, and below it only what the answer misleads without: who was left out, and what
+    the rows may be of.
 
     Its attributes are those of `Compared`.
     """
@@ -97,7 +100,7 @@ class ComparisonResult(Compared):
         return (*self.table_notes, *unknown_group(self), *other_metrics(self))
 
     def __str__(self) -> str:
-        return self.sentence
+        return "\n".join([self.sentence, *self.cautions])
 
     def __repr__(self) -> str:
         return "\n\n".join([self.sentence, grid(models_table(self)), *self.notes])
@@ -189,9 +192,13 @@ def compare(
     matched, notes = match(scores)
     baseline = next(iter(scores))
     analyses = analyses_of(matched[baseline], **question)
-    notes += by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()})
-    notes += by_model({name: score_checks(one, analyses) for name, one in matched.items()})
     judgement, lost, lacking = _judged(scores, question, options)
+    cautions = [
+        *by_model({name: doubts(one, analyses, question["adjust"]) for name, one in scores.items()}),
+        *by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()}),
+        *by_model({name: score_checks(one, analyses) for name, one in matched.items()}),
+        *lacking,
+    ]
     return ComparisonResult(
         matched,
         baseline,
@@ -199,7 +206,8 @@ def compare(
         tuple(analyses),
         judgement,
         lost,
-        tuple(dict.fromkeys([*notes, *lacking])),
+        tuple(dict.fromkeys([*cautions, *notes])),
+        tuple(dict.fromkeys(cautions)),
         sections.adjusted_for(question["adjust"], question["bins"]),
     )
 
