@@ -33,12 +33,7 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_of, model_card, other_answers
 from fairseg.report.findings_table import groups_table
-<<<<<<< HEAD
-from fairseg.report.notes import first_notes
-=======
-from fairseg.report.model_card import model_card
 from fairseg.report.notes import cautions, first_notes
->>>>>>> 415e2e2 (Say where a column of any name may name persons, structures or models, and print what an answer misleads without)
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.side_findings import SideFindings, side_findings
