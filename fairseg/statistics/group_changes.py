@@ -11,9 +11,9 @@ from fairseg.statistics.gain_tests import Cohort
 from fairseg.statistics.group_facts import OVERALL_WEIGHT, StructureScores, with_failing
 from fairseg.statistics.harm import net_events
 from fairseg.statistics.limits import Interval
-from fairseg.statistics.paired_shares import paired_share_limits
+from fairseg.statistics.paired_shares import pooled_share_limits
 from fairseg.statistics.reasons import UNKNOWN
-from fairseg.statistics.two_samples import median_limits, signed_rank_limits
+from fairseg.statistics.two_samples import limits_of_median, signed_rank_limits
 
 _UNCHANGED = Interval(0.0, 0.0, 0.0)
 _ROUNDING = 1e-9
@@ -61,9 +61,9 @@ def _change(cohort: Cohort, model: int, attribute: int, group: int, structure: i
     weight = OVERALL_WEIGHT if structure == 0 else 1
     weights = max(len(judged), 1) * (OVERALL_WEIGHT + len(cohort.structures) - 1)
     level, one_sided = 1 - options.alpha * weight / weights, 1 - 2 * options.alpha
-    change, failures = _centre(gains, level, options.margin), paired_share_limits(*fails, level)
+    change, failures = _centre(gains, level, options.margin), pooled_share_limits([fails], np.ones(1), level)
     centre = _centre(gains, one_sided, options.margin)
-    most = paired_share_limits(*fails, one_sided).high
+    most = pooled_share_limits([fails], np.ones(1), one_sided).high
     if gains.size and not gains.any():
         change = failures = _UNCHANGED
         centre, most = _UNCHANGED, 0.0
@@ -115,7 +115,7 @@ def _centre(gains: Floats, level: float, margin: float) -> Interval:
     near = np.abs(gains - centre.estimate) <= max(margin, spread / 4) + _ROUNDING
     if not contradicted and near.mean() >= _NEAR:  # a quarter of those who have one peak, and more
         return centre
-    middle = median_limits(gains, level)
+    middle = limits_of_median(np.sort(gains), level)
     return Interval(centre.estimate, min(centre.low, middle.low), max(centre.high, middle.high))
 
 

@@ -44,37 +44,27 @@ _LOPSIDED, _LARGE = 16, 1000  # times the smaller group, subjects: a larger grou
 Side = Literal["left", "right"]
 
 
-def hodges_lehmann_limits(first: npt.ArrayLike, second: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Estimate how far the values of one group lie above those of the other.
-
-    Args:
-        first: one value a subject, (N,), at least 2; NaN is left out.
-        second: the same for the other group.
-        level: of the limits, two-sided.
-
-    Returns:
-        The Hodges-Lehmann shift first - second, which is the median of all differences, and the smallest and
-        largest shift that `brunner_munzel` does not reject; in the values' unit. Limits exclude 0 exactly
-        where `LocationShift.p` is at most 1 - level. Many differences are counted: memory is O(N).
-
-    Raises:
-        ValueError: a group has fewer than 2 values, or level is not between 0 and 1.
-
-    >>> shift = hodges_lehmann_limits([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])
-    >>> [round(value, 3) for value in shift]
-    [0.03, -0.01, 0.07]
-    """
-    return LocationShift(first, second).limits(level)
-
-
 class LocationShift(ShiftTest):
-    """The shift between two groups, as `hodges_lehmann_limits`.
+    """How far the values of one group lie above those of the other.
+
+    The estimate is the Hodges-Lehmann shift first - second, which is the median of all differences; limits
+    are the smallest and largest shift that `brunner_munzel` does not reject, in the values' unit, and exclude
+    0 exactly where `p` is at most 1 - level. Many differences are counted: memory is O(N).
 
     Attributes:
         test: `brunner_munzel` of the two groups.
+
+    >>> shift = LocationShift([0.95, 0.93, 0.91, 0.90], [0.92, 0.89, 0.88, 0.87])
+    >>> [round(value, 3) for value in shift.limits()]
+    [0.03, -0.01, 0.07]
     """
 
     def __init__(self, first: npt.ArrayLike, second: npt.ArrayLike) -> None:
+        """Take one value a subject, (N,), at least 2, of both groups; NaN is left out.
+
+        Raises:
+            ValueError: a group has fewer than 2 values.
+        """
         self._x, self._y = ordered_values("first", first), ordered_values("second", second)
         self.test = tested(self._x, self._y)
         self.pairs = self._x.size * self._y.size

@@ -18,26 +18,6 @@ from fairseg.statistics.two_samples import wilson
 Marks = npt.NDArray[np.bool_]
 
 
-def paired_share_limits(first: Marks, second: Marks, level: float = 0.95) -> Interval:
-    """Return how much larger the second share is than the first, with limits.
-
-    Args:
-        first: one mark a subject, (n,): with the first model.
-        second: the same subjects' marks with the second model.
-        level: of the limits, two-sided.
-
-    Returns:
-        Second share minus first, from -1 to 1; NaN without subjects.
-
-    >>> fails = np.zeros(30, dtype=bool)
-    >>> more = fails.copy()
-    >>> more[:6] = True
-    >>> [round(value, 3) for value in paired_share_limits(fails, more)]
-    [0.2, 0.045, 0.373]
-    """
-    return pooled_share_limits([(first, second)], np.ones(1), level)
-
-
 def pooled_share_limits(
     strata: Sequence[tuple[Marks, Marks]], weights: Floats, level: float = 0.95
 ) -> Interval:
@@ -52,6 +32,9 @@ def pooled_share_limits(
         The weighted mean of the changes, with the limits of one sample as large as the strata together are
         worth; NaN without subjects.
 
+    >>> fails, more = np.zeros(30, dtype=bool), np.arange(30) < 6
+    >>> [round(value, 3) for value in pooled_share_limits([(fails, more)], np.ones(1))]
+    [0.2, 0.045, 0.373]
     >>> fails = np.ones(10, dtype=bool)
     >>> change = pooled_share_limits([(fails, np.arange(10) < 8), (~fails, ~fails)], np.array([1.0, 3.0]))
     >>> round(change.estimate, 3)  # a quarter of -0.2

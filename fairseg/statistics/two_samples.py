@@ -92,25 +92,19 @@ def signed_rank_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(middle, _mean_of_rank(x, rank), _mean_of_rank(x, means - 1 - rank))
 
 
-def median_limits(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+def limits_of_median(x: Floats, level: float = 0.95) -> Interval:
     """Return a sample's median with distribution-free limits: order statistics, by binomial probabilities.
 
     Args:
-        values: (N,); NaN is left out.
+        x: values in rising order, (N,), without NaN.
         level: of the limits, two-sided; their coverage is at least this for any distribution.
 
     Returns:
         The median and its limits; NaN without values, and NaN limits below 6 values for 95%.
 
-    >>> median_limits(range(1, 11))
+    >>> limits_of_median(np.arange(1.0, 11.0))
     Interval(estimate=5.5, low=2.0, high=9.0)
     """
-    check_level(level)
-    return limits_of_median(known_values(values), level)
-
-
-def limits_of_median(x: Floats, level: float = 0.95) -> Interval:
-    """Return `median_limits` of values in rising order."""
     if not x.size:
         return Interval(np.nan, np.nan, np.nan)
     median = float(x[(x.size - 1) // 2] + x[x.size // 2]) / 2

@@ -5,7 +5,7 @@ import pytest
 
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics import location_shift, shift_limits
-from fairseg.statistics.location_shift import LocationShift, hodges_lehmann_limits
+from fairseg.statistics.location_shift import LocationShift
 from fairseg.statistics.two_samples import brunner_munzel
 from fairseg.statistics.within_strata import StratifiedShift
 from tests.statistics.two_groups import SHAPES, samples
@@ -16,7 +16,7 @@ def test_shift_is_the_median_of_all_differences(shape: str) -> None:
     rng = np.random.default_rng(2)
     for sizes in [(5, 8), (7, 9), (54, 30), (700, 650)]:
         first, second = samples(rng, shape, sizes)
-        estimate = hodges_lehmann_limits(first, second).estimate
+        estimate = LocationShift(first, second).limits().estimate
         assert estimate == pytest.approx(np.median(np.subtract.outer(first, second)), abs=3e-6)
 
 
@@ -36,7 +36,7 @@ def test_limits_agree_with_the_test_at_every_level(shape: str) -> None:
 def test_limits_are_the_shifts_that_the_test_rejects() -> None:
     rng = np.random.default_rng(4)
     first, second = samples(rng, "spread", (54, 30))
-    found = hodges_lehmann_limits(first, second, level=0.9)
+    found = LocationShift(first, second).limits(level=0.9)
     for limit, outward in ((found.low, -1), (found.high, 1)):
         assert brunner_munzel(first - (limit - outward * 1e-4), second).p > 0.1
         assert brunner_munzel(first - (limit + outward * 5e-3), second).p < 0.1
@@ -63,7 +63,7 @@ def test_shift_moves_with_the_values_and_turns_with_the_groups() -> None:
     rng = np.random.default_rng(5)
     first, second = samples(rng, "plain", (40, 25))
     found, moved, turned = (
-        hodges_lehmann_limits(*pair) for pair in [(first, second), (first + 0.1, second), (second, first)]
+        LocationShift(*pair).limits() for pair in [(first, second), (first + 0.1, second), (second, first)]
     )
     np.testing.assert_allclose(moved, np.array(found) + 0.1, atol=1e-6)
     np.testing.assert_allclose(turned, [-found.estimate, -found.high, -found.low], atol=1e-6)
@@ -73,16 +73,16 @@ def test_values_to_two_decimals_give_the_shift_of_the_values_before_rounding() -
     rng = np.random.default_rng(6)
     first, second = rng.normal(0.85, 0.03, 3000), rng.normal(0.8367, 0.03, 3000)
     exact, rounded = (
-        hodges_lehmann_limits(first, second),
-        hodges_lehmann_limits(first.round(2), second.round(2)),
+        LocationShift(first, second).limits(),
+        LocationShift(first.round(2), second.round(2)).limits(),
     )
     np.testing.assert_allclose(rounded, exact, atol=1e-3)
 
 
 def test_one_group_unchanged_and_the_other_moved_alike() -> None:
-    found = hodges_lehmann_limits([0.011] * 20, [0.0] * 30)
+    found = LocationShift([0.011] * 20, [0.0] * 30).limits()
     np.testing.assert_allclose(found, 0.011, atol=1e-5)
-    assert tuple(hodges_lehmann_limits([0.9] * 5, [0.9] * 6)) == (0.0, 0.0, 0.0)
+    assert tuple(LocationShift([0.9] * 5, [0.9] * 6).limits()) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("sizes", [(54, 30), (400, 12)])
@@ -93,7 +93,7 @@ def test_limits_cover_a_true_shift(sizes: tuple[int, int], spread: float) -> Non
     for _ in range(300):
         first = rng.normal(0.85, 0.03, sizes[0])
         second = rng.normal(0.82, 0.03 * spread, sizes[1])
-        low, high = hodges_lehmann_limits(first, second)[1:]
+        low, high = LocationShift(first, second).limits()[1:]
         covered += low <= 0.03 <= high
     assert 0.90 <= covered / 300 <= 0.985
 
@@ -141,7 +141,7 @@ def test_estimate_and_limits_are_differences_of_subjects_exactly(name: str) -> N
         "large": (rng.normal(0.9, 0.03, 700), rng.normal(0.88, 0.04, 650)),
     }[name]
     first, second = first.round(10), second.round(10)
-    found = hodges_lehmann_limits(first, second)
+    found = LocationShift(first, second).limits()
     assert found.estimate == pytest.approx(np.median(np.subtract.outer(first, second)), abs=1e-12)
     if name == "large":  # too many to try
         jumps = np.subtract.outer(first, second).round(10)
@@ -178,9 +178,9 @@ def test_a_loss_of_the_margin_in_everybody_is_the_margin() -> None:
     rng = np.random.default_rng(9)
     before = rng.normal(0.9, 0.03, 60).round(2)
     losses = before - (before - 0.02)
-    assert tuple(hodges_lehmann_limits(losses, np.zeros(60))) == (0.02, 0.02, 0.02)
+    assert tuple(LocationShift(losses, np.zeros(60)).limits()) == (0.02, 0.02, 0.02)
     mostly = np.where(np.arange(60) % 5, losses, losses + 0.01)
-    assert tuple(hodges_lehmann_limits(mostly, np.zeros(60))) == (0.02, 0.02, 0.02)
+    assert tuple(LocationShift(mostly, np.zeros(60)).limits()) == (0.02, 0.02, 0.02)
 
 
 @pytest.mark.parametrize("decimals", [2, 3])
