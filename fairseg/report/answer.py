@@ -51,7 +51,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         title=result.scores.spoken_title,
         options=result.options,
         lead=None if lead is None else spoken(lead, result),
-        also=[spoken(finding, result) for finding in _others(comparisons, lead)],
+        also=[spoken(finding, result) for finding in _others(result, comparisons, lead)],
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
         failing=failing or all_fail,
@@ -105,8 +105,11 @@ def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Findi
     return min(findings, key=lambda row: telling(row, result), default=None)
 
 
-def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
-    """Return the other shown findings on the pair of the leading one."""
+def _others(result: Audited, comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
+    """Return the other shown findings on the pair of the leading one, the most telling first.
+
+    With strata held fixed they come last, since most repeat another one.
+    """
     if lead is None:
         return []
     pair = (lead.first, lead.second)
@@ -115,7 +118,8 @@ def _others(comparisons: Sequence[Comparison], lead: Finding | None) -> list[Fin
     slight = [
         one for one in findings if one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0
     ]
-    return [finding for finding in findings if finding is not lead and finding not in slight][:3]
+    others = [finding for finding in findings if finding is not lead and finding not in slight]
+    return sorted(others, key=lambda finding: (finding.adjusted, *telling(finding, result)))
 
 
 def _other_way(comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:

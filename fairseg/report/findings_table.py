@@ -35,7 +35,9 @@ def groups_table(result: Audited, analysis: Analysis, structure: str | None = No
     heads = ("n", f"Median {title}", f"{title} < {options.failure_threshold:g}", "In hardest tenth")
     caption = f"{structure}: groups by {analysis.name}"
     hardest = hardest_name(result, structure)
-    note = say("about_groups", title=title, options=options, unknown=unknown, hardest=hardest)
+    overall = structure == result.structures[0] and len(result.structures) > 1
+    about = {"title": title, "options": options, "unknown": unknown, "hardest": hardest, "overall": overall}
+    note = say("about_groups", **about)
     return Table.of(caption, heads, rows, corner="Group", note=note)
 
 
@@ -94,12 +96,15 @@ def endpoints_table(result: Audited, analysis: Analysis) -> Table:
 def telling(row: Finding, result: Audited) -> tuple[bool, bool, bool, float, int]:
     """Return a key by which the most telling finding comes first: shown, overall, far beyond its margin.
 
-    What is shown to be too small to matter comes after the others that are shown.
+    What lies within its margin comes after the others, among those that are shown and among the open ones, of
+    which the least certain comes first: it stands in the way of "no relevant gap".
     """
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the error control over the page
     size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
-    slight, single = row.shown and row.inside, row.structure != result.structures[0]
-    return not row.shown, slight, single, size, list(Endpoint).index(row.endpoint)
+    if row.verdict is Verdict.OPEN and not row.inside:
+        size = -float(np.nan_to_num(row.times_subjects, posinf=np.inf))
+    single = row.structure != result.structures[0]
+    return not row.shown, row.inside, single, size, list(Endpoint).index(row.endpoint)
 
 
 def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:

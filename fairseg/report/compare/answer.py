@@ -53,7 +53,7 @@ class _Content:
     @cached_property
     def row(self) -> dict[str, Any] | None:
         """The row that is told."""
-        return None if self.telling is None else spoken_row(self.telling, self.result)
+        return None if self.telling is None else self._spoken(self.telling)
 
     @property
     def settled(self) -> bool:
@@ -98,7 +98,7 @@ class _Content:
         if self.telling is None or self.telling.adjusted:
             return None
         row = self.pair.within_strata(self.telling)
-        return None if row is None else spoken_row(row, self.result)
+        return None if row is None else self._spoken(row)
 
     @cached_property
     def harm(self) -> list[HarmRow]:
@@ -162,7 +162,7 @@ class _Content:
             if (one := self.model.pair_of(name)) is not None
         ]
         return [
-            say("against", row=spoken_row(one, self.result), verdict=one.verdict.label)
+            say("against", row=self._spoken(one), verdict=one.verdict.label)
             for one in (*rows[:2], *elsewhere)
         ]
 
@@ -201,12 +201,68 @@ class _Content:
         """Return what the text of a reason tells of other rows than its own."""
         kind = reason.kind
         if kind is GainReasonKind.MEANS_DIFFER:
-            return {"mean": _mean_gain(self._row_of(reason))}
+            return {"mean": self._mean_gain(self._row_of(reason))}
         if kind is GainReasonKind.TYPICAL_OPPOSES:
-            return {"typical": spoken_row(self._row_of(reason), self.result)}
+            return {"typical": self._spoken(self._row_of(reason))}
         if kind in (GainReasonKind.AHEAD_ELSEWHERE, GainReasonKind.BEHIND_IN_MEAN):
             return {"ahead": self._ahead(reason)}
         return {} if reason.beside is None else {"pair": self._other_pair(reason)}
+
+    def _spoken(self, row: GainRow) -> dict[str, Any]:
+        """Return a row as sentences tell it: who was behind, who gained more, and by how much."""
+        write = _writer(row)
+        behind = row.second if row.gap_before.sign >= 0 else row.first
+        now_behind = row.second if row.gap_after.sign >= 0 else row.first
+        gained = row.favoured
+        other = {row.first: row.second, row.second: row.first}
+        return {
+            "endpoint": row.endpoint.name,
+            "structure": "" if row.structure == self.overall else row.structure,
+            "behind": behind,
+            "ahead": other[behind],
+            "now_behind": now_behind,
+            "now_ahead": other[now_behind],
+            "gained": gained,
+            "other": other[gained],
+            "by_loss": self._by_loss(row, gained, other[gained]),
+            "gain": _abs(row.gain, write, row.margin),
+            "none": abs(row.gain.estimate) < _LEAST,
+            "before": _abs(row.gap_before.interval, write, row.margin),
+            "after": _abs(row.gap_after.interval, write, row.margin),
+            "turned": row.gap_before.sign * row.gap_after.sign < 0,
+            "after_shown": row.gap_after.shown,
+            "narrower": row_verdict(row) is Verdict.FAIRER,
+            "slight": row.inside,
+            "at_most": write(row.reverse_bound, apart=[row.margin]) if row.reverse_bound > 0 else "",
+            "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
+            "contrary": row.contrary,
+            "told_by_group": row.contrary or row.still_behind,
+            "held": self.held if row.adjusted else "",
+            "by": "" if row.attribute == self.result.analyses[0].name else row.attribute,
+        }
+
+    def _by_loss(self, row: GainRow, gained: str, other: str, *, mean: bool = False) -> bool:
+        """Return whether a group gained more than another one because that lost, and did not gain itself."""
+        at = (row.attribute, row.structure)
+        of = {one.group: one for one in self.model.changes if (one.attribute, one.structure) == at}
+        if row.endpoint is Endpoint.HARDEST or gained not in of or other not in of:
+            return False
+        own, others = of[gained], of[other]
+        if row.endpoint is Endpoint.FAILURES:
+            return own.rescued - own.newly_failing <= 0 > others.rescued - others.newly_failing
+        change, change_of_other = (one.mean_change if mean else one.change for one in (own, others))
+        return change.estimate < _LEAST and change_of_other.estimate <= -_LEAST
+
+    def _mean_gain(self, row: GainRow) -> dict[str, Any]:
+        """Return who gained more in the mean, by how much, and whether that is less than typically."""
+        assert row.mean_gain is not None
+        gained, other = row.second, row.first
+        if row.mean_gain.estimate < 0:
+            gained, other = other, gained
+        less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
+        by_loss = self._by_loss(row, gained, other, mean=True)
+        by = _abs(row.mean_gain, numbers.score)
+        return {"gained": gained, "other": other, "gain": by, "unit": "", "less": less, "by_loss": by_loss}
 
     def _row_of(self, reason: GainReason) -> GainRow:
         """Return the typical case among all subjects, in the structure of a reason."""
@@ -217,7 +273,7 @@ class _Content:
     def left(self) -> dict[str, Any] | None:
         """The overall typical case, where another row is told and a gap is shown with the second model."""
         row = self.typical
-        return spoken_row(row, self.result) if row is not None and row.gap_after.shown else None
+        return self._spoken(row) if row is not None and row.gap_after.shown else None
 
     @cached_property
     def favour(self) -> list[dict[str, Any]]:
@@ -232,7 +288,7 @@ class _Content:
             if one.verdict in (Verdict.MOVED, Verdict.FAIRER)
             if not (one.inside or one.adjusted or one is self.telling)
         ]
-        return [spoken_row(one, self.result) for one in rows if one.endpoint is not Endpoint.HARDEST][:2]
+        return [self._spoken(one) for one in rows if one.endpoint is not Endpoint.HARDEST][:2]
 
     @cached_property
     def rose(self) -> list[dict[str, Any]]:
@@ -273,7 +329,7 @@ class _Content:
             >= max(abs(getattr(one, gap).interval.estimate) for one in rows)
             for gap in ("gap_before", "gap_after")
         )
-        return {**spoken_row(row, self.result), "was": was, "is_now": is_now}
+        return {**self._spoken(row), "was": was, "is_now": is_now}
 
     def _ahead(self, reason: GainReason) -> dict[str, Any]:
         """Return whom a group was ahead of or behind in the mean or a share, by how much, before and now."""
@@ -287,7 +343,7 @@ class _Content:
             "by": _abs(before, _writer(row)),
             "now_by": _abs(after, _writer(row)),
             "already": ahead.low > 0 and ahead.estimate > row.margin,
-            "row": spoken_row(row, self.result),
+            "row": self._spoken(row),
         }
 
     @cached_property
@@ -309,39 +365,6 @@ class _Content:
                 elsewhere = "" if structure == self.overall else structure
                 changes.append({**_counts(one), "shown": gained_or_lost, "by": by, "structure": elsewhere})
         return changes
-
-
-def spoken_row(row: GainRow, result: Compared) -> dict[str, Any]:
-    """Return a row as sentences tell it: who was behind, who gained more, and by how much."""
-    write = _writer(row)
-    behind = row.second if row.gap_before.sign >= 0 else row.first
-    now_behind = row.second if row.gap_after.sign >= 0 else row.first
-    gained = row.favoured
-    other = {row.first: row.second, row.second: row.first}
-    return {
-        "endpoint": row.endpoint.name,
-        "structure": "" if row.structure == result.judgement.structures[0] else row.structure,
-        "behind": behind,
-        "ahead": other[behind],
-        "now_behind": now_behind,
-        "now_ahead": other[now_behind],
-        "gained": gained,
-        "other": other[gained],
-        "gain": _abs(row.gain, write, row.margin),
-        "none": abs(row.gain.estimate) < _LEAST,
-        "before": _abs(row.gap_before.interval, write, row.margin),
-        "after": _abs(row.gap_after.interval, write, row.margin),
-        "turned": row.gap_before.sign * row.gap_after.sign < 0,
-        "after_shown": row.gap_after.shown,
-        "narrower": row_verdict(row) is Verdict.FAIRER,
-        "slight": row.inside,
-        "at_most": write(max(0.0, row.reverse_bound), apart=[row.margin]) if row.reverse_bound > 0 else "",
-        "unit": "" if row.endpoint is Endpoint.TYPICAL else " points",
-        "contrary": row.contrary,
-        "told_by_group": row.contrary or row.still_behind,
-        "held": result.held_fixed if row.adjusted else "",
-        "by": "" if row.attribute == result.analyses[0].name else row.attribute,
-    }
 
 
 def _writer(row: GainRow) -> numbers.Writer:
@@ -374,14 +397,6 @@ def _told_elsewhere(dropped: list[int], *, overall: bool) -> bool:
     """
     alike = dropped.count(dropped[0])
     return 1 < alike < len(dropped) if overall else alike == len(dropped)
-
-
-def _mean_gain(row: GainRow) -> dict[str, Any]:
-    """Return who gained more than whom in the mean, by how much, and whether that is less than typically."""
-    assert row.mean_gain is not None
-    order = (row.second, row.first) if row.mean_gain.estimate >= 0 else (row.first, row.second)
-    less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
-    return {"gained": order[0], "other": order[1], "by": _abs(row.mean_gain, numbers.score), "less": less}
 
 
 def _counts(change: GroupChange) -> dict[str, Any]:
