@@ -21,7 +21,7 @@ def evaluate(table: Path, out: Path, **scoring: Any) -> int:
     if os.path.isdir(out):  # noqa: PTH112  (unlike Path.is_dir, it takes any name)
         raise ValueError(f"--out must be a file, got the folder {out}")
     check_writable(out.parent, [out.name], "scores")
-    scores = score(table, **scoring)
+    scores = score(fairseg.read_cohort(table, options.table_options()), **scoring)
     write_files(out.parent, fairseg.scoring.scores_to_files(scores, out.name), "scores")
     click.echo(f"{counted(scores.table['case'].nunique(), 'case')} scored: {out}")
     return report_skipped(scores)
@@ -31,8 +31,6 @@ def score(cohort: Any, *, workers: int, predictions: Path, references: Path, **s
     """Score folders by the options of `options.scoring`; return `Scores`."""
     from fairseg.scoring.folders import score_folders  # noqa: PLC0415  (keep --help quick)
 
-    if isinstance(cohort, Path):
-        cohort = fairseg.read_cohort(cohort, options.table_options())
     return score_folders(predictions, references, cohort, num_workers=workers, progress=True, **scoring)
 
 

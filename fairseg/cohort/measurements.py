@@ -34,6 +34,12 @@ def tidied(name: str, values: Sequence[Any], table: Table) -> list[Any]:
     return without_odd(name, cells, table)
 
 
+def odd_note(name: str, shown: Sequence[str]) -> NamingNote:
+    """Return the note on the cells of a column of numbers that are none."""
+    note = f"{name}: numbers but for {counted(len(shown), 'cell')}, taken as not known"
+    return NamingNote(note, shown, most=10)
+
+
 def without_odd(name: str, cells: list[Any], table: Table) -> list[Any]:
     """Return a column of numbers without the few cells that are none, which become None and are logged."""
     odd_rows = odd_cells(cells)
@@ -42,8 +48,7 @@ def without_odd(name: str, cells: list[Any], table: Table) -> list[Any]:
     column = next((column for column in ("case", "subject") if column in table), None)
     names = range(len(cells)) if column is None else list(table[column])
     shown = [f"{cells[row]!r} ({column or 'row'} {names[row]})" for row in odd_rows]
-    note = f"{name}: numbers but for {counted(len(odd_rows), 'cell')}, taken as not known"
-    logger.warning("%s", NamingNote(note, shown, most=10))
+    logger.warning("%s", odd_note(name, shown))
     odd = set(odd_rows)
     return [None if row in odd else cell for row, cell in enumerate(cells)]
 

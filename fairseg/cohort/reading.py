@@ -13,11 +13,12 @@ import pandas as pd
 
 from fairseg.cohort.columns import PERHAPS_LABELS, is_attribute, metric_of, plain_name, roles_of
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, in_years, level_text, odd_cells, years
+from fairseg.cohort.measurements import odd_note
 from fairseg.cohort.row_columns import tells_apart
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import read_csv, unescape_formula
 from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
-from fairseg.io.sentences import NamingNote, counted, lacks_column, listed
+from fairseg.io.sentences import lacks_column, listed
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +77,7 @@ class CleanTable:
     @property
     def notes(self) -> tuple[str, ...]:
         """All that was changed in reading, one line each."""
-        odd = (
-            NamingNote(
-                f"{name}: numbers but for {counted(len(cells), 'cell')}, taken as not known", cells, most=10
-            )
-            for name, cells in self.odd.items()
-        )
-        return (*self.changes, *odd)
+        return (*self.changes, *(odd_note(name, cells) for name, cells in self.odd.items()))
 
     def log(self) -> pd.DataFrame:
         """Log the notes and doubts, and return the frame."""
