@@ -123,11 +123,11 @@ class Cohort:
         """Return the strata of a row: all subjects unless adjusted, None if they are too small or held."""
         if not adjusted:
             return self._everyone
-        if self.groupings[pair.attribute].held:
+        if self.blocks is None or self.groupings[pair.attribute].held:
             return None
         known = ~np.isnan(self.before[model, :, structure])
         groups = [member & known for member in self.members(pair)]
-        return usable_strata(groups, self.blocks or (), self.options.min_size)
+        return usable_strata(groups, self.blocks, self.options.min_size)
 
     def members(self, pair: GroupPair) -> Members:
         """Return which subjects belong to the first and to the second group, (N,) each."""
@@ -215,14 +215,14 @@ def _corrected(
     corrected = [Corrected(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)) for _ in models]
     smallest = np.full(options.permutations, np.inf)
     placed: list[tuple[int, tuple[int, int, int, int], Row]] = []
-    for adjusted in (False, True) if cohort.blocks else (False,):
+    for adjusted in (False, True):
         rows = list(_rows(cohort, models, values, weights, marks=marks, adjusted=adjusted))
         if rows:
             dealt = smallest_p_values(
                 [row for *_, row in rows],
                 [grouping.ids for grouping in cohort.groupings],
                 permutations=options.permutations,
-                seed=(options.seed, 1) if adjusted else options.seed,
+                seed=(options.seed, int(adjusted)),
                 blocks=cohort.blocks if adjusted else None,
             )
             np.minimum(smallest, dealt, out=smallest)

@@ -99,7 +99,7 @@ def _found(cohort: Cohort, model: int, name: str, tests: GainTests) -> ModelGain
             gain_row(cohort, model, tests, pair_index, structure, endpoint, within, adjusted=adjusted)
             for structure in np.flatnonzero(cohort.judged_structures(model, pair)).tolist()
             for endpoint in range(len(ENDPOINTS))
-            for adjusted in ((False, True) if cohort.blocks else (False,))
+            for adjusted in (False, True)
             if (within := cohort.strata(model, pair, structure, adjusted=adjusted)) is not None
         )
         pairs.append(PairGains(*names, first, second, rows))

@@ -104,17 +104,17 @@ def harm_rows(
     """
     options = options or JudgeOptions()
     alpha = options.alpha if alpha is None else alpha
-    order = content_order([*first.T, *second.T, *(np.asarray(grouping.ids) for grouping in groupings)])
+    order = content_order([*first.T, *second.T, *(grouping.ids for grouping in groupings)])
     first, second = first[order], second[order]
-    groupings = [replace(grouping, ids=np.asarray(grouping.ids)[order]) for grouping in groupings]
+    groupings = [replace(grouping, ids=grouping.ids[order]) for grouping in groupings]
     newly, lost = net_events(first, second, options.failure_threshold, drop)
     known = ~(np.isnan(first) | np.isnan(second))
     cells = [
-        _HarmCell(grouping.name, group, structure_name, np.asarray(grouping.ids), number, structure, known)
+        _HarmCell(grouping, number, structure, column, known[:, column])
         for grouping in groupings
-        for number, group in enumerate(grouping.group_names)
-        if (known[:, 0] & (np.asarray(grouping.ids) == number)).sum() >= options.min_size
-        for structure, structure_name in enumerate(structures)
+        for number in range(len(grouping.group_names))
+        if (known[:, 0] & (grouping.ids == number)).sum() >= options.min_size
+        for column, structure in enumerate(structures)
     ]
     cells = [cell for cell in cells if cell.here.sum() >= 2]
     rng = np.random.default_rng(options.seed)
@@ -139,19 +139,12 @@ class _HarmCell:
     """A group in a structure: its names, which subjects it has there, and which the other groups have."""
 
     def __init__(
-        self,
-        attribute: str,
-        group: str,
-        structure: str,
-        ids: npt.NDArray[np.int64],
-        number: int,
-        column: int,
-        known: npt.NDArray[np.bool_],
+        self, grouping: Grouping, number: int, structure: str, column: int, known: npt.NDArray[np.bool_]
     ) -> None:
-        self.names = attribute, group, structure
-        self.ids, self.number, self.column, self.known = ids, number, column, known[:, column]
-        self.here = (ids == number) & self.known
-        self.elsewhere = (ids >= 0) & (ids != number) & self.known
+        self.names = grouping.name, grouping.group_names[number], structure
+        self.ids, self.number, self.column, self.known = grouping.ids, number, column, known
+        self.here = (self.ids == number) & known
+        self.elsewhere = (self.ids >= 0) & (self.ids != number) & known
         self.weight = float(OVERALL_WEIGHT if column == 0 else 1)
 
     def row(
