@@ -11,12 +11,10 @@ from fairseg.metrics.fairness import fairness_gap, mann_whitney_u
 from fairseg.metrics.grouped import Floats, GroupedValues, Reference, as_values
 from fairseg.metrics.ranks import mid_ranks, tie_sum
 from fairseg.statistics.differences import pairs_of
-from fairseg.statistics.two_samples import signed_rank_cdf
 
 _LEAST = 2  # values a group, below which no evidence is to be had
 _CHUNK = 2_000_000  # numbers permuted at once
 _MOST_SIGNED = 13  # pairs whose signs are all tried, as SciPy does where values are tied, at length
-_MOST_EXACT = 50  # pairs without ties, up to which SciPy's signed-rank test is exact
 
 
 @accepts_num_groups()
@@ -106,20 +104,9 @@ def wilcoxon_signed_rank(first: Vector, second: Vector) -> float:
     if not change.any():
         return 1.0
     differing = change[change != 0]
-    return (_signed_rank_p if differing.size <= _MOST_SIGNED else _large_signed_rank_p)(differing)
-
-
-def _large_signed_rank_p(change: Floats) -> float:
-    """Return the p-value by the distribution of untied ranks, or by the normal one where some are tied."""
-    sizes, n = np.abs(change), change.size
-    ranks, ties = mid_ranks(sizes), tie_sum(sizes)
-    total = n * (n + 1) / 2
-    risen = float(ranks[change > 0].sum())
-    smaller = min(risen, total - risen)
-    if n <= _MOST_EXACT and not ties:
-        return min(1.0, 2 * float(signed_rank_cdf(n)[round(smaller)]))
-    spread = ((n * (n + 1) * (2 * n + 1) - ties / 2) / 24) ** 0.5
-    return float(2 * scipy.special.ndtr((smaller - total / 2) / spread))
+    if differing.size <= _MOST_SIGNED:
+        return _signed_rank_p(differing)
+    return float(scipy.stats.wilcoxon(differing).pvalue)
 
 
 def _signed_rank_p(change: Floats) -> float:
@@ -212,7 +199,5 @@ def benjamini_hochberg(p_values: Vector) -> Floats:
     p = given[known]
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"p_values must be from 0 to 1, got {p.min():g} to {p.max():g}")
-    order = np.argsort(p)[::-1]
-    raised = p[order] * p.size / np.arange(p.size, 0, -1)
-    corrected[np.flatnonzero(known)[order]] = np.minimum(1.0, np.minimum.accumulate(raised))
+    corrected[known] = scipy.stats.false_discovery_control(p)
     return corrected
