@@ -166,11 +166,11 @@ def _gaps(result: Compared) -> tuple[Markup, int]:
         for row in pair.rows
         if row.endpoint == "typical case"
     ]
-    several = len({named(pair, "behind") for _, pair, _ in typical}) > 1
+    several = len({named(pair) for _, pair, _ in typical}) > 1
     rows = []
     for model, pair, row in typical:
         counts = " / ".join(map(str, counts_of(row, pair)))
-        block = f"{model.model}: {named(pair, 'behind')}" if several else model.model
+        block = f"{model.model}: {named(pair)}" if several else model.model
         name = row.structure + (f", {result.held_fixed} held fixed" if row.adjusted else "")
         before, after = gaps_of(row, pair)
         verdict_before = Verdict.GAP if row.gap_before.shown else Verdict.OPEN

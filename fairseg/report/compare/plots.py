@@ -62,9 +62,7 @@ def plot_gaps(result: Compared, ax: Axes | None = None) -> Axes:
     rows = []
     for model in result.judgement.models:
         for pair in (pair for pair in model.telling_pairs if pair.rows):
-            rows.append(
-                (f"{model.model}: {named(pair, 'behind')}", *gaps_of(pair.rows[0], pair), pair.verdict)
-            )
+            rows.append((f"{model.model}: {named(pair)}", *gaps_of(pair.rows[0], pair), pair.verdict))
     ax = ax or new_axes(6.0, 1.2 + 0.42 * max(1, len(rows)))
     ax.axvspan(-result.options.margin, result.options.margin, color=GRID, lw=0, zorder=0)
     ax.axvline(0.0, color=INK, lw=0.8, zorder=1)

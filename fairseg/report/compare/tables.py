@@ -30,7 +30,7 @@ def models_table(result: Compared) -> Table:
     for model in result.judgement.models:
         pairs = [pair for pair in model.telling_pairs if pair.rows]
         for number, pair in enumerate(pairs[:_MOST_PAIRS]):
-            name = f"{model.model}: {named(pair, 'behind')}"
+            name = f"{model.model}: {named(pair)}"
             crude = pair.rows[0]
             elsewhere = bool(pair.decided_by) and pair.telling not in (None, crude, pair.within_strata(crude))
             cells = _pair_cells(crude, pair, of_pair=not elsewhere)
@@ -115,7 +115,7 @@ def findings_table(result: Compared) -> Table:
             verdict, *figures = _pair_cells(row, pair)
             counts = ", ".join(map(str, counts_of(row, pair)))
             p = Cell(row.p, kind="p"), Cell(row.p_adjusted, kind="p")
-            name = f"{model.model}, {row.structure}: {named(pair, 'against')}: {row.endpoint}"
+            name = f"{model.model}, {row.structure}: {named(pair)}: {row.endpoint}"
             name += f", {result.held_fixed} held fixed" if row.adjusted else ""
             rows.append((name, verdict, counts, *figures, *p))
     note, corner = say("about_all_gains"), "Model, structure: groups: endpoint"
@@ -220,7 +220,7 @@ def is_turned(pair: PairGains) -> bool:
     return pair.behind == pair.first
 
 
-def named(pair: PairGains, word: str) -> str:
+def named(pair: PairGains, word: str = "against") -> str:
     """Return the name of a pair on the page: first the group that is behind with the baseline."""
     behind, ahead = (pair.first, pair.second) if is_turned(pair) else (pair.second, pair.first)
     return f"{behind} {word} {ahead}"

@@ -222,7 +222,7 @@ def test_the_table_of_gaps_names_who_is_behind_first() -> None:
     base = table(gap=-0.04)  # A is behind
     result = judged(base, changed(base, A=0.03))
     shown_table = models_table(result)
-    assert shown_table.rows[0].name == "other: A behind B"
+    assert shown_table.rows[0].name == "other: A against B"
     before, after, gain = (float(cell.value) for cell in shown_table.cells[0][1:])
     assert (before, after, gain) == pytest.approx((0.04, 0.01, 0.03), abs=0.006)
     assert result.judgement.of("other").pairs[0].typical.gain.estimate == -gain
@@ -241,7 +241,7 @@ def test_gains_are_compared_within_strata_where_something_is_held_fixed() -> Non
     assert typical["adjusted"].tolist() == [False, True]
     assert typical["gain"].round(2).tolist()[1] == 0
     assert "With scanner held fixed, " in result.sentence
-    assert "B behind A, scanner held fixed" in to_terminal(result, result.notes)
+    assert "B against A, scanner held fixed" in to_terminal(result, result.notes)
     bins = {"age": [20, 40]}
     assert "With age held fixed, " in judged(base, other, adjust="age", bins=bins).sentence
     assert "With age (in fifths) held fixed, " in judged(base, other, adjust="age").sentence
@@ -635,7 +635,7 @@ def test_sentence_and_table_say_which_group_is_behind(gain: dict[str, float], ve
     # Without a reference gaps are measured from A: B is behind it.
     (row,) = [line for line in repr(result).splitlines() if line.startswith("other: ")]
     before = float(re.search(r"(\d\.\d{3})", row)[1])  # type: ignore[index]
-    assert "B behind A" in row
+    assert "B against A" in row
     assert before == pytest.approx(0.04, abs=0.01)
 
 
@@ -647,7 +647,7 @@ def test_a_gap_of_another_attribute_that_opens_is_told_with_its_own_groups_and_f
     assert result.verdicts == {"other": Verdict.LESS_FAIR}
     assert re.search(r"by site, S gained 0\.030 .* more than T; S was behind by 0\.002", result.sentence)
     assert "B gained" not in result.sentence
-    assert "S behind T" in repr(result)
+    assert "S against T" in repr(result)
 
 
 def test_levelling_down_in_one_structure_names_it_with_its_own_changes() -> None:
