@@ -170,7 +170,7 @@ def crop_size(
 
 
 def crop(array: Array, box: Box, fill: float = 0) -> Array:
-    """Cut out a box; fill what lies outside the image.
+    """Cut out a box; where it leaves the image, it is padded with `fill`.
 
     Args:
         array: NumPy array or torch tensor (..., *S); the box covers its last axes, leading ones pass
@@ -188,9 +188,9 @@ def crop(array: Array, box: Box, fill: float = 0) -> Array:
     """
     image: Any = array
     lead = _leading(image, box)
-    inside, outside = _overlap(box, tuple(image.shape[len(lead) :]))
+    in_box, in_image = _overlap(box, tuple(image.shape[len(lead) :]))
     result = _filled(image, (*lead, *box.shape), fill)
-    result[(..., *inside)] = image[(..., *outside)]
+    result[(..., *in_box)] = image[(..., *in_image)]
     whole: Array = result
     return whole
 
@@ -219,9 +219,9 @@ def uncrop(array: Array, box: Box, shape: Sequence[int], fill: float = 0) -> Arr
             f"array must end in the box's shape, {box.shape}, got {tuple(part.shape[len(lead) :])}"
         )
     size = _per_axis(tuple(shape), box.ndim, "shape", least=1)
-    inside, outside = _overlap(box, size)
+    in_box, in_image = _overlap(box, size)
     result = _filled(part, (*lead, *size), fill)
-    result[(..., *outside)] = part[(..., *inside)]
+    result[(..., *in_image)] = part[(..., *in_box)]
     whole: Array = result
     return whole
 
@@ -258,13 +258,13 @@ def box_error(predicted: Box | Sequence[Box], reference: Box | Sequence[Box]) ->
 
 def _overlap(box: Box, size: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return where box and image overlap: as an index into the box, and into the image."""
-    inside, outside = [], []
+    in_box, in_image = [], []
     for low, high, length in zip(box.start, box.stop, size, strict=True):
         first = min(max(low, 0), length)
         last = max(min(high, length), first)
-        inside.append(slice(first - low, last - low) if last > first else slice(0, 0))
-        outside.append(slice(first, last))
-    return tuple(inside), tuple(outside)
+        in_box.append(slice(first - low, last - low) if last > first else slice(0, 0))
+        in_image.append(slice(first, last))
+    return tuple(in_box), tuple(in_image)
 
 
 def _filled(like: Any, shape: tuple[int, ...], fill: float) -> Any:

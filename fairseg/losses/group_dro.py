@@ -12,6 +12,10 @@ from fairseg.losses.counts import Counts
 from fairseg.losses.group_loss import GroupLoss
 from fairseg.losses.grouping import NumGroups, keep_for_backward, precise
 
+# The state of the rules for absent groups: the last (or mean) loss of each group, and whether or when it was
+# seen.
+_STATE = {"recent": ("group_last_loss", "group_recency"), "ema": ("group_loss_ema", "group_seen")}
+
 
 class GroupDROLoss(GroupLoss):
     """Group distributionally robust optimisation, online (Algorithm 1 of Sagawa et al., ICLR 2020).
@@ -166,13 +170,9 @@ class GroupDROLoss(GroupLoss):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load a state of any rule for absent groups; older versions saved only the weights."""
         if prefix + "group_weight" in state_dict:
-            saved = [state_dict.pop(prefix + name, None) for names in _STATE.values() for name in names]
-            for index, name in enumerate(_STATE.get(self.absent, ())):
-                values = [value for value in saved[index::2] if value is not None]
+            saved = [[state_dict.pop(prefix + name, None) for name in names] for names in _STATE.values()]
+            for position, name in enumerate(_STATE.get(self.absent, ())):
+                # What the other rule has in this place is the nearest to it.
+                values = [names[position] for names in saved if names[position] is not None]
                 state_dict[prefix + name] = values[0] if values else torch.zeros_like(getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-# The state of the rules for absent groups: the last (or mean) loss of each group, and whether or when it was
-# seen.
-_STATE = {"recent": ("group_last_loss", "group_recency"), "ema": ("group_loss_ema", "group_seen")}

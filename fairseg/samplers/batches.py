@@ -89,6 +89,6 @@ class GroupBatchSampler(GroupSampler[list[int]]):
     def __len__(self) -> int:
         return self.num_batches
 
-    def _rows(self, block: Indices) -> list[list[int]]:
+    def _as_items(self, block: Indices) -> list[list[int]]:
         rows: list[list[int]] = block.tolist()
         return rows

@@ -97,7 +97,7 @@ class GroupSampler(ABC, Generic[Item]):
         )
 
     @abstractmethod
-    def _rows(self, block: Indices) -> list[Item]:
+    def _as_items(self, block: Indices) -> list[Item]:
         """Return the items of a block (batches, batch size)."""
 
     @property
@@ -217,7 +217,7 @@ class _Items(Iterator[Item]):
     """
 
     def __init__(self, sampler: GroupSampler[Item]) -> None:
-        self._sampler, self._rows = sampler, list[Item]()
+        self._sampler, self._in_block = sampler, list[Item]()
         self._length, self._size = len(sampler), sampler._items_a_block
         self._started = False
         self._next: StreamState | None = None
@@ -228,15 +228,15 @@ class _Items(Iterator[Item]):
             self._started, self.position = True, self._sampler._start(self)
         now = self.position
         if now is None or now.step >= self._length:
-            self._rows, self.position = [], None
+            self._in_block, self.position = [], None
             raise StopIteration
-        if not self._rows and now.block is not None:
+        if not self._in_block and now.block is not None:
             batches, self._next = self._sampler._stream.block(now.epoch, now.block)
-            self._rows = self._sampler._rows(batches)
-        item = self._rows[now.step % self._size]
+            self._in_block = self._sampler._as_items(batches)
+        item = self._in_block[now.step % self._size]
         now.step += 1
         if now.step % self._size == 0 and self._next is not None:
-            now.block, self._rows = self._next, []
+            now.block, self._in_block = self._next, []
         return item
 
 

@@ -69,6 +69,6 @@ class GroupWeightedSampler(GroupSampler[int]):
     def _items_a_block(self) -> int:
         return self._stream.batches_a_block * self._stream.batch_size
 
-    def _rows(self, block: Indices) -> list[int]:
+    def _as_items(self, block: Indices) -> list[int]:
         rows: list[int] = block.ravel().tolist()
         return rows
