@@ -53,8 +53,12 @@ class AttributeTerm(nn.Module):
             self.features.take().shape[1],
             reverse=reverse,
             warm_up=settings.epochs * settings.steps if reverse else 0,
-            group_counts=_shares(settings, data.counts),
-        ).to(device)
+            group_counts=data.counts,
+        )
+        # How often groups are drawn, which are no whole numbers; only their ratios matter.
+        shares = _shares(settings, data.counts)
+        self.head.loss._keep_positive("group_counts", shares, "group_counts", whole=False)
+        self.head.to(device)
         self.head.loss.check = False  # FiniteCheck does it
         # In a tuple, so that it is no part of the state: a run can go on with another number of processes.
         self._joint = (self.head if processes.world == 1 else DistributedDataParallel(self.head),)

@@ -82,6 +82,15 @@ def test_shares_are_those_of_the_batches() -> None:
     assert _shares(balanced.with_(balance=0.5), [30, 10]) == [0.625, 0.375]
 
 
+def test_the_head_weighs_groups_by_how_often_balanced_batches_have_them(
+    dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    short = tiny.with_(attribute_head="multitask", sampler="oversampling", epochs=1, steps=1)
+    run(dataset, tmp_path, short, prepared)
+    (counts,) = (value for name, value in weights(tmp_path)["head"].items() if name.endswith("group_counts"))
+    assert counts.tolist() == [0.5, 0.5]
+
+
 def test_a_layer_that_is_not_there_and_a_single_group_are_named(
     dataset: Path, prepared: Path, tiny: Settings, tmp_path: Path
 ) -> None:
