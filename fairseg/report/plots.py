@@ -64,10 +64,14 @@ def draw(kinds: Mapping[str, Callable[..., Axes]], kind: str, result: Any, ax: A
     """Draw a result as one of its kinds of figures.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: there is no such kind, or `ax` is not one axes.
     """
     if kind not in kinds:
         raise ValueError(not_among("kind", kind, kinds))
+    if ax is not None and not hasattr(ax, "get_figure"):
+        raise ValueError(
+            f"ax must be one axes of matplotlib, got {type(ax).__name__}: of several give one, axes[0]"
+        )
     return kinds[kind](result, ax)
 
 

@@ -266,7 +266,7 @@ def test_without_a_reference_the_group_behind_is_named_first_wherever_a_gap_stan
     sign = pd.read_csv(result.save(tmp_path).parent / "findings.csv")["sign"]
     assert sign.eq("above 0: B is worse served than A").all()  # the file has the first and second of a pair
     change = fairseg.compare({"one": table, "two": table}, by="group")
-    assert change.plot("gaps").get_yticklabels()[0].get_text() == f"two: {worse} behind {other}"
+    assert change.plot("gaps").get_yticklabels()[0].get_text() == f"two: {worse} against {other}"
     whole = all_gains(change)
     assert f"{worse} against {other}" in whole.rows[0].name
     assert whole.cells[0][2].value == pytest.approx(0.06, abs=0.01)
