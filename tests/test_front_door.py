@@ -197,7 +197,7 @@ def test_a_line_that_a_person_would_type(
         ('fairseg.audit(df, by="Sexo")', "did you mean 'sex'"),
         ('fairseg.audit(df, by="sex", metric="dize")', "did you mean 'dice'"),
         ('fairseg.audit(df, by="sex").plot("box")', "did you mean 'boxes'"),
-        ('fairseg.audit(df, by="sex").plot("gaps", np.array([1, 2]))', r"ax must be one axes.*axes\[0\]"),
+        ('fairseg.audit(df, by="sex").plot("gaps", df.dice.to_numpy())', r"ax must be one axes.*axes\[0\]"),
         ('fairseg.compare({"old": df, "new": other}, "sex", "odl")', "did you mean 'old'"),
         ('fairseg.audit(df, by="sex", referense="M")', "did you mean 'reference'.*fairseg.audit"),
         ('fairseg.audit("a.csv", "b.csv", by="sex")', "fairseg.compare"),
