@@ -102,7 +102,11 @@ def audit(table: Path, out: Path, **arguments: Any) -> int:
     write_files(out, fairseg.scoring.scores_to_files(public), "scores")
     if metric != "dice":
         judged = fairseg.scoring.Scores.of(scores.to_frame(), metric=metric)
-        scores = replace(judged, table_notes=tuple(dict.fromkeys((*scores.table_notes, *judged.table_notes))))
+        notes, doubts = (
+            tuple(dict.fromkeys((*before, *after)))
+            for before, after in ((scores.table_notes, judged.table_notes), (scores.doubts, judged.doubts))
+        )
+        scores = replace(judged, table_notes=notes, doubts=doubts)
     try:
         _judge(scores, out, extras, arguments)
     except (ValueError, NotWrittenError) as error:

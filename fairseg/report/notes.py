@@ -15,6 +15,7 @@ from fairseg.report.templates import as_sentence, say
 from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
+from fairseg.statistics.common_structures import CommonStructures
 from fairseg.statistics.missingness import missingness_sentences
 from fairseg.statistics.score_checks import duplicate_rows, look_like_percentages, scale_ratios, uneven_cases
 from fairseg.statistics.verdicts import Endpoint
@@ -53,13 +54,29 @@ def cautions(result: Audited) -> list[str]:
         lines.append(_of_unknown_group(result))
     if result.common.dropped:
         lines.append(say("dropped", dropped=result.common.dropped, used=result.common.used))
-    return lines
+    return [*lines, *adjusted_overall(result.scores, result.common, first)]
 
 
 def doubts(scores: Scores, analyses: Sequence[Analysis], adjust: Sequence[str] = ()) -> list[str]:
     """Return what the rows may be of, against what they were taken for; a column that is used is no doubt."""
     used = {name for one in analyses for name in one.groups.attributes} | {*adjust}
     return [as_sentence(line) for line in scores.doubts if getattr(line, "column", "") not in used]
+
+
+def adjusted_overall(scores: Scores, common: CommonStructures, analysis: Analysis) -> list[str]:
+    """Return a line on the subjects whose overall score is made of some structures only; none without."""
+    used = [scores.labels.index(name) for name in common.used]
+    lacks = np.isnan(structure_scores(scores)[:, used])
+    partial = lacks.any(axis=1) & ~lacks.all(axis=1)
+    if not partial.any():
+        return []
+    lacked = [name for name, cells in zip(common.used, lacks[partial].T, strict=True) if cells.any()]
+    names, ids = (*analysis.groups.short_names, "unknown group"), analysis.members.ids
+    codes = np.where(ids < 0, len(names) - 1, ids)
+    counts, sizes = (np.bincount(part, minlength=len(names)).tolist() for part in (codes[partial], codes))
+    few = len(names) < _FEW_GROUPS
+    by_group = [row for row in zip(names, counts, sizes, strict=True) if row[1] or (few and row[2])]
+    return [say("adjusted_overall", by_group=by_group, subjects=int(partial.sum()), structures=lacked)]
 
 
 def _of_unknown_group(result: Audited) -> str:
@@ -167,11 +184,13 @@ def reconciled(result: Audited) -> list[str]:
 def notes_on(table: pd.DataFrame, overall: Summary) -> list[str]:
     """Return what a reader of the report must know of a table and its overall summary, one line each."""
     dice = "" if "dice" in table else "without Dice there is no SER, no fairness gap and no p: all need it"
-    return [note for note in (dice, _lacking(table), _shared(overall), _single(overall)) if note]
+    return [
+        note for note in (dice, _lacking(table, overall.score), _shared(overall), _single(overall)) if note
+    ]
 
 
-def _lacking(table: pd.DataFrame) -> str:
-    """Note cases that have no row of a label that other cases have."""
+def _lacking(table: pd.DataFrame, title: str) -> str:
+    """Note cases that have no row of a label that other cases have; `title` is of the main score."""
     labels = dict.fromkeys(table["label"])
     codes = pd.factorize(table["case"])[0]
     fewer = np.bincount(codes)[codes] < len(labels)  # a label stands once a case
@@ -184,7 +203,7 @@ def _lacking(table: pd.DataFrame) -> str:
     cases = listed(f"{case} ({listed(missing)})" for case, missing in lacking)
     return (
         f"{counted(len(there), 'case')} without a row of a label that other cases have, "
-        f"so averaged over fewer labels: {cases}"
+        f"so averaged over fewer labels, which the overall {title} allows for: {cases}"
     )
 
 

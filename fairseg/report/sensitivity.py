@@ -70,6 +70,7 @@ def sensitivity(result: Audited, secondary: Sequence[Finding] = ()) -> Sensitivi
 def _as_judged(result: Audited) -> list[VariantVerdict]:
     used = " and ".join(result.common.used) if result.common.dropped else "structures"
     name = f"as judged: mean over {used}, a missed one is 0" if len(result.structures) > 1 else "as judged"
+    name += ", one without a score adjusted for" if result.common.moved else ""
     verdicts = []
     for one in (one for one in result.judgement.comparisons if one.attribute == result.analyses[0].name):
         gap = one.findings[0].estimate if one.findings else np.nan

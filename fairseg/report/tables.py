@@ -176,8 +176,8 @@ class Table:
         ]
         if all(kept):
             return self
-        besides = " besides" if any(compress(counts, kept)) else ""
-        return replace(self._rows(kept), note=f"Left out{besides}: none. {self.note}".rstrip())
+        none = "Nothing else is left out." if any(compress(counts, kept)) else "Left out: none."
+        return replace(self._rows(kept), note=f"{none} {self.note}".rstrip())
 
     def _rows(self, kept: Sequence[bool]) -> "Table":
         return replace(self, rows=tuple(compress(self.rows, kept)), cells=tuple(compress(self.cells, kept)))

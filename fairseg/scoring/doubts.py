@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import SKIPPED
+from fairseg.cohort.columns import MEASURED, SKIPPED, UNIT
 from fairseg.cohort.row_columns import ColumnNote, between_rows, persons_note, repeats, rows_note
 from fairseg.io.sentences import NamingNote, counted, listed
 
@@ -37,6 +37,20 @@ def row_doubts(table: pd.DataFrame, rows: pd.DataFrame, *, named: bool) -> list[
     if told is None and "case" not in table:
         return [*found, NamingNote(f"{several} of a label, taken as cases of theirs", twice)]
     return [*found, *(told or [])]
+
+
+def pixels_doubt(rows: pd.DataFrame) -> list[ColumnNote]:
+    """Return a note on distances in pixels, left out where others are in mm; none without."""
+    measured = [name for name in MEASURED if name in rows]
+    if UNIT not in rows or not measured or set(rows[UNIT].dropna()) != {"mm", "px"}:
+        return []
+    known = rows[rows[measured].notna().any(axis=1)]
+    cases, of_all = known.loc[known[UNIT] == "px", "case"].nunique(), known["case"].nunique()
+    if not cases:
+        return []
+    are = "is" if cases == 1 else "are"
+    what = f"the distances of {cases} of {counted(of_all, 'case')} {are} in pixels and left out"
+    return [ColumnNote(f"{what}, as the others are in mm", UNIT)]
 
 
 def _keys(rows: pd.DataFrame, name: str) -> npt.NDArray[np.int64]:

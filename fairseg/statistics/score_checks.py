@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fairseg.metrics.fairness import Floats
 
 _DECIMALS = 4  # scores of no more are rounded, and may agree by chance
+_MOST_AVERAGED = 100  # structures and cases, whose rounded scores have a mean that may agree by chance too
 _EXACT, _SINGLE = (5000, 1e-12), (1000, 1e-7)  # ratios of whole numbers up to these agree by chance; rounding
 _MANY = 300  # subjects, of whom two agree in single precision by chance
 _ENOUGH = 3  # columns that agree by no chance
@@ -23,8 +24,9 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     """Find subjects whose scores are identical in all columns to the last digit.
 
     Two subjects do not agree in unrounded scores, but one subject under two names does. Rows whose scores
-    are all round (of at most 4 decimals, 0 and 1 among them), or missing, are no evidence. Nor are one or two
-    scores of which one is a ratio of small whole numbers, as the Dice of a small lesion is, or its root.
+    are all round (of at most 4 decimals, 0 and 1 among them), made of round ones (their mean, or the IoU of a
+    Dice), or missing, are no evidence. Nor are one or two scores of which one is a ratio of small whole
+    numbers, as the Dice of a small lesion is, or its root.
 
     Args:
         scores: one row a subject, all columns there are, (N, S) or (N,); NaN equals NaN.
@@ -34,10 +36,12 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
 
     >>> duplicate_rows([0.87119583, 0.9, 0.87119583, 0.9, 0.94360017])
     ((0, 2),)
+    >>> duplicate_rows([(0.8712 + 0.94 + 0.9131) / 3, (0.8713 + 0.94 + 0.913) / 3])
+    ()
     """
     values = np.asarray(scores, dtype=np.float64)
     values = values.reshape(len(values), -1)
-    telling = np.isfinite(values) & (np.abs(values - values.round(_DECIMALS)) > 1e-9)
+    telling = np.isfinite(values) & ~_of_round_ones(np.where(np.isfinite(values), values, 0.0))
     rows = np.flatnonzero(telling.any(1))
     if not rows.size:
         return ()
@@ -48,6 +52,20 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]
     sets = [part for part in sets if not _agree_by_chance(values[part[0]][telling[part[0]]], len(values))]
     return tuple(sorted(tuple(sorted(part.tolist())) for part in sets))
+
+
+def _of_round_ones(values: Floats) -> npt.NDArray[np.bool_]:
+    """Return which values are round, or made of round ones: a mean, the IoU of a Dice and the reverse."""
+
+    def is_round(numbers: Floats, tolerance: npt.ArrayLike = 1e-9) -> npt.NDArray[np.bool_]:
+        return np.asarray(np.abs(numbers - numbers.round(_DECIMALS)) <= tolerance)
+
+    single = values == values.astype(np.float32)  # 0.9123 in single precision is 0.91229999
+    found = is_round(values, np.where(single, 1e-7 * np.maximum(1.0, values), 1e-9))
+    for parts in range(2, _MOST_AVERAGED + 1):
+        found[~found] = is_round(values[~found] * parts, 1e-11 * parts)
+    share = np.clip(values, 0.0, 1.0)
+    return found | is_round(2 * share / (1 + share), 1e-11) | is_round(share / (2 - share), 1e-11)
 
 
 def _agree_by_chance(scores: Floats, subjects: int) -> bool:

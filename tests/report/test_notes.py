@@ -71,7 +71,8 @@ def test_a_case_that_lacks_the_row_of_a_label_is_named_with_the_label() -> None:
     scores = table()
     (note,) = notes(scores[(scores["case"] != "c3") | (scores["label"] != "RV")])
     assert note == (
-        "1 case without a row of a label that other cases have, so averaged over fewer labels: c3 (RV)"
+        "1 case without a row of a label that other cases have, so averaged over fewer labels, "
+        "which the overall DSC allows for: c3 (RV)"
     )
 
 
@@ -356,3 +357,27 @@ def test_the_caption_says_how_many_overall_scores_are_moved(lacking: int, tmp_pa
     table = table.assign(sex=np.where(table["subject"] < 20, "F", "M"), dice=rng.uniform(0.8, 0.95, 80))
     page = fairseg.audit(table.iloc[lacking:], by="sex").save(tmp_path).read_text(encoding="utf-8")
     assert ("1 subject without a score of some label" in page) is bool(lacking)
+
+
+def test_an_overall_score_of_some_structures_is_told_of_with_the_groups() -> None:
+    """Of 12 + 12 subjects one of F and two of M lack RV, by a row or by its score; one of M lacks both."""
+    rng = np.random.default_rng(0)
+    sex = np.repeat(["F", "M"], 12)
+    rows = pd.DataFrame({"subject": [f"s{at}" for at in range(24)], "sex": sex})
+    table = pd.concat([rows.assign(label=label, dice=rng.uniform(0.8, 0.9, 24)) for label in ("LV", "RV")])
+    table = table.reset_index(drop=True)
+    table.loc[24 + 12, "dice"] = np.nan
+    table.loc[[23, 24 + 23], "dice"] = np.nan
+    table = table.drop(index=[24, 24 + 13])
+    told = (
+        "3 subjects have no score of RV: each overall score is the mean of the other structures, less what these "
+        "are easier than all: 1 of 12 of F, 2 of 12 of M."
+    )
+    result = fairseg.audit(table, by="sex", min_size=5)
+    assert told in result.notes
+    assert told in str(result)
+    whole = table.assign(dice=table["dice"].fillna(0.8))
+    change = fairseg.compare({"a": table, "b": whole}, by="sex", min_size=5)
+    assert any(note.startswith("a: 3 subjects have no score of RV") for note in change.notes)
+    page = result._repr_html_()
+    assert "1 of 12 of F" in page

@@ -85,7 +85,7 @@ def test_counts_of_nothing_are_one_line() -> None:
 @pytest.mark.parametrize("number", [2, 6])
 def test_counts_of_something_stay_and_the_line_speaks_of_the_others(number: int) -> None:
     part = summary_table(overall(make_scores(number, missed=True))).fitted()[-1]
-    assert part.note.startswith("Left out besides: none.")
+    assert part.note.startswith("Nothing else is left out.")
     names = [heading.name for heading in (part.columns if part.tall else part.rows)]
     assert names[-2:] == ["Subjects without HD", "Structures missed (prediction empty)"]
 

@@ -118,6 +118,8 @@ def test_structures_that_a_group_lacks_are_in_no_choice() -> None:
     section = changes(result)
     assert section["median over structures"] == "no"
     assert "as judged: mean over LV and MYO and RV, a missed one is 0" in section
+    lacks_one = changes(fairseg.audit(table.drop(index=0), by="group"))
+    assert "as judged: mean over structures, a missed one is 0, one without a score adjusted for" in lacks_one
     other_metrics = secondary(result)
     assert other_metrics is not None
     assert not any(row.shown for row in other_metrics.findings)

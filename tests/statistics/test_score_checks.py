@@ -31,6 +31,21 @@ def test_round_scores_are_no_evidence() -> None:
     assert duplicate_rows([[np.nan, 0.123456789], [np.nan, 0.123456789]]) == ((0, 1),)
 
 
+@pytest.mark.parametrize("decimals", [2, 3, 4])
+def test_what_is_computed_of_round_scores_is_no_evidence(decimals: int) -> None:
+    """Of 300 rounded scores many agree, and so do their IoU, and the means of pairs of them."""
+    rng = np.random.default_rng(7)
+    dice = rng.normal(0.9, 0.01, (2000, 3)).round(decimals)
+    made = [dice[:, 0] / (2 - dice[:, 0]), 2 * dice[:, 0] / (1 + dice[:, 0]), dice[:, 0].astype(np.float32)]
+    made += [dice[:, :2].mean(1), dice.mean(1) * 100 / 100, np.stack([dice.mean(1), dice[:, 0]], axis=1)]
+    for scores in made:
+        assert duplicate_rows(scores) == ()
+        assert len(np.unique(scores, axis=0)) < 2000
+    exact = rng.normal(0.9, 0.01, 2000)
+    assert len(duplicate_rows(np.r_[exact, exact])) == 2000
+    assert len(duplicate_rows(np.r_[exact, exact] / (2 - np.r_[exact, exact]))) == 2000
+
+
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_small_lesions_that_agree_by_chance_are_no_evidence(precision: type) -> None:
     """Of 300 lesions of 30 to 200 voxels dozens have the Dice of another, such as 6 / 7."""

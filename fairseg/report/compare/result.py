@@ -35,7 +35,7 @@ from fairseg.report.compare.matching import (
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.side_notes import other_metrics, unknown_group
 from fairseg.report.compare.tables import models_table
-from fairseg.report.notes import doubts, score_checks, skipped_note
+from fairseg.report.notes import adjusted_overall, doubts, score_checks, skipped_note
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.tables import grid
 from fairseg.scoring.subjects import structure_scores
@@ -256,10 +256,11 @@ def _judged(
     )
     overall = {name: one[:, 0] for name, one in of_model.items()}
     lost = left_out(scores, aligned, overall, common, analyses, judgement)
+    partial = {name: adjusted_overall(aligned[name], one, analyses[0]) for name, one in common.items()}
     unscored = {
         name: unscored_note(scores[name], one, overall[name], analyses[0]) for name, one in aligned.items()
     }
-    return judgement, lost, [*by_model(unscored), *lacking]
+    return judgement, lost, [*by_model(unscored), *by_model(partial), *lacking]
 
 
 def _lacking(model: str, labels: Sequence[str], common: CommonStructures) -> list[str]:
