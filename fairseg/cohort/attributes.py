@@ -10,7 +10,7 @@ import pandas as pd
 
 from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import levels_of
-from fairseg.cohort.levels import FEW_LEVELS, as_float, cell_text, is_missing, is_number
+from fairseg.cohort.levels import FEW_LEVELS, as_float, cell_text, is_missing, is_number, level_text
 from fairseg.cohort.reading import as_table
 from fairseg.io.cells import cells_of, each
 from fairseg.io.sentences import listed, no_attribute
@@ -197,6 +197,36 @@ def check_attributes(names: Iterable[str], table: pd.DataFrame, where: str) -> N
             raise ValueError(
                 f"{where}: {name!r} is no attribute (whose levels are groups of subjects); it has {has}"
             )
+
+
+def with_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which attributes whose known cells are all numbers have them, not their texts.
+
+    A column keeps its texts where one would be another level as a number, such as 01 or 0.50, so that groups
+    have the same names as before.
+
+    >>> with_numbers(pd.DataFrame({"age": ["61", "57.5", "70"], "ward": ["01", "2", "3"]})).to_dict("list")
+    {'age': [61.0, 57.5, 70.0], 'ward': ['01', '2', '3']}
+    """
+    numbers = {name: _as_numbers(table[name]) for name in attribute_names(table)}
+    return table.assign(**{name: column for name, column in numbers.items() if column is not None})
+
+
+def _as_numbers(column: "pd.Series[Any]") -> "pd.Series[Any] | None":
+    """Return int64, Int64 where some are missing, or float64; None for a column with any other text."""
+    cells = cells_of(column)
+    texts = {cell for cell in cells if not is_missing(cell)}
+    if not texts or not all(isinstance(cell, str) and _is_written_so(cell) for cell in texts):
+        return None
+    numbers = [None if is_missing(cell) else as_float(cell) for cell in cells]
+    whole = all(as_float(text).is_integer() for text in texts)
+    dtype = ("Int64" if None in numbers else "int64") if whole else "float64"
+    return pd.Series(numbers, index=column.index, name=column.name, dtype=dtype)
+
+
+def _is_written_so(text: str) -> bool:
+    """Return whether a text is a number, and the same level as the number is."""
+    return is_number(text) and level_text(as_float(text)) == level_text(text)
 
 
 def attribute_names(table: pd.DataFrame) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from fairseg.cohort.attributes import with_numbers
 from fairseg.cohort.case_names import (
     cases_as_files,
     files_as_cases,
@@ -128,13 +129,13 @@ def evaluate(
         subject_column: the column that names the subjects, likewise.
 
     Returns:
-        The scores: columns case, subject, the attributes, label (its name where names are given, else
-        its value), the metrics, `distance_unit` where there are distances ("mm", or "px" if the files
-        state no voxel size), prediction_voxels and reference_voxels (of three axes both in ml too, and with
-        metrics of lesions prediction_lesions and reference_lesions, how many there are); one row per case
-        and label, in the order of the cohort. A label that neither mask of a case has is NaN, with 0
-        voxels. A case that was skipped is a row without label and scores, whose column `skipped` says why;
-        notes on a case stand in its column `note`.
+        The scores: columns case, subject, the attributes (numbers where all known cells are, and none is
+        written as 01), label (its name where names are given, else its value), the metrics, `distance_unit`
+        where there are distances ("mm", or "px" where no voxel size is stated), prediction_voxels and
+        reference_voxels (of three axes both in ml too, and with metrics of lesions prediction_lesions and
+        reference_lesions, how many there are); one row per case and label, in the order of the cohort. A
+        label that neither mask of a case has is NaN, with 0 voxels. A case that was skipped is a row without
+        label and scores, whose column `skipped` says why; notes on a case stand in its column `note`.
 
     Raises:
         ValueError: an input is not usable; the message names the argument, file, case or row; a structure is
@@ -147,7 +148,7 @@ def evaluate(
     options |= {"cross_check": cross_check, "seed": seed, "progress": progress}
     names = TableOptions(case_column=case_column, subject_column=subject_column)
     frame, _ = _score(predictions, references, named_otherwise(cohort, names), **options)
-    return frame
+    return with_numbers(frame)
 
 
 def score_folders(

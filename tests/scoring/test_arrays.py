@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 import fairseg
+from fairseg import Groups
 
 SPACING = (8.0, 1.5, 1.5)
 COHORT = pd.DataFrame({"case": [f"c{place}" for place in range(6)], "sex": ["F", "M"] * 3})
@@ -48,6 +49,30 @@ def test_arrays_have_the_scores_of_their_files(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(scores, expected)
     with_workers = fairseg.evaluate(predicted, true, COHORT, spacing=SPACING, num_workers=2, **OPTIONS)
     pd.testing.assert_frame_equal(with_workers, expected)
+
+
+def test_attributes_that_are_numbers_are_numbers_whatever_the_cohort_was(tmp_path: Path) -> None:
+    predicted, true = masks()
+    columns = {
+        "age": [61, 72, None, 50, 41, 39],
+        "bmi": [22.5, 31.0, 28.25, 20, 19, 30],
+        "ward": list("124123"),
+    }
+    cohort = COHORT.assign(**columns, room=["01", "2", "3"] * 2, grade=["1.0", "2", "3"] * 2, code="x")
+    cohort.to_csv(tmp_path / "cases.csv", index=False)
+    scores = fairseg.evaluate(predicted, true, tmp_path / "cases.csv", **OPTIONS)
+    first = scores.drop_duplicates("case")
+    assert first["age"].mean() == np.mean([61, 72, 50, 41, 39])
+    assert first["bmi"].mean() == cohort["bmi"].mean()
+    assert first["ward"].tolist() == [1, 2, 4, 1, 2, 3]
+    assert first["grade"].tolist() == [1, 2, 3] * 2
+    for name in ("room", "code"):
+        assert first[name].tolist() == cohort[name].tolist()
+    in_memory = fairseg.evaluate(predicted, true, cohort, **OPTIONS)
+    for name in ("age", "ward", "room", "grade"):
+        names = Groups.from_table(fairseg.read_cohort(tmp_path / "cases.csv"), by=name).names
+        assert Groups.from_table(scores, by=name).names == names
+        assert Groups.from_table(in_memory, by=name).names == names
 
 
 def test_arrays_are_audited() -> None:
