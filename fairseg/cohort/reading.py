@@ -181,7 +181,7 @@ def _joined(table: pd.DataFrame) -> str:
     """Return what to type for a table that `pivot` made, whose columns have several names each."""
     names = {"_".join(filter(None, map(str, name))): name for name in table.columns}
     wide = [text for text, name in names.items() if any(metric_of(str(part)) for part in name)]
-    then = f"; then fairseg.scoring.Scores.of(table, wide={wide})" if wide else ""
+    then = f"; then wide={wide}" if wide else ""
     return f": table.columns = ['_'.join(filter(None, map(str, name))) for name in table.columns]{then}"
 
 

@@ -59,7 +59,7 @@ _NO_PERSONS = {
     *("postcode", "zip", "zipcode", "city", "region", "manufacturer", "protocol", "device", "machine"),
 }
 # Columns of several runs or networks, whose scores should not be averaged.
-_RUNS = {
+RUNS = {
     *("model", "modelname", "network", "net", "method", "algorithm", "architecture", "arm", "run", "seed"),
     *("fold", "epoch", "checkpoint", "experiment", "trainer", "variant", "config", "configuration"),
 }
@@ -193,8 +193,8 @@ def rows_note(table: pd.DataFrame, keys: Codes, subjects: str) -> list[ColumnNot
             )
         ]
     found = between_rows(table, keys)
-    runs = [name for name in found if plain_name(name) in _RUNS]
-    others = [name for name in found if plain_name(name) not in _RUNS | _CASES]
+    runs = [name for name in found if plain_name(name) in RUNS]
+    others = [name for name in found if plain_name(name) not in RUNS | _CASES]
     if runs:
         name, values = runs[0], _values(table[runs[0]])
         one = f"table[table[{name!r}] == {_cell(table[name])}]"
@@ -219,7 +219,7 @@ def rows_note(table: pd.DataFrame, keys: Codes, subjects: str) -> list[ColumnNot
 def between_rows(table: pd.DataFrame, keys: Codes) -> list[str]:
     """Return the columns of text, or of a known name, that tell the rows of the same key apart."""
     names = [str(name) for name in table if is_attribute(name) and metric_of(str(name)) is None]
-    known = [name for name in names if plain_name(name) in _RUNS | _CASES]
+    known = [name for name in names if plain_name(name) in RUNS | _CASES]
     texts = [name for name in names if name in known or _is_text(table[name])]
     return [name for name in texts if tells_apart(table, name, keys)]
 

@@ -21,7 +21,7 @@ from fairseg.io.sentences import lacks_column, listed
 ALONE = "no subject, so the case is one of its own"
 NOT_IN_COHORT = "not in the cohort, so of unknown group"
 BETWEEN_NOTES = " | "  # of one case
-_PERCENT_HINT = " (percentages? say so: --percent, or fairseg.scoring.Scores.of(table, percent=True))"
+_PERCENT_HINT = " (percentages? say so: percent=True, in a command --percent)"
 Cohort = pd.DataFrame | Mapping[str, Sequence[Any]] | str | Path  # what `read_cohort` takes
 
 
@@ -91,7 +91,7 @@ def clean_cohort(source: Any, options: TableOptions | None = None) -> CleanTable
     if "case" not in table and "subject" not in table:
         raise ValueError(
             f"{where} must have a column 'case' or 'subject', got {listed(table.columns, 20)}; if another "
-            "one names the cases, say --case-column NAME (in Python case_column=NAME)"
+            "one names the cases, say case_column=NAME (in a command --case-column NAME)"
         )
     if table.empty:
         raise ValueError(f"{where} must have at least one row, got none")

@@ -259,6 +259,12 @@ def _check_confounder(scores: Scores, name: str, where: str) -> None:
         )
 
 
+def attributes_of(question: Mapping[str, Any]) -> set[str]:
+    """Return the attributes that groups or strata are made of, by the arguments of `analyses_of`."""
+    groupings = [_attributes(one) for one in (question["by"], *question["also"])]
+    return {name for names in groupings for name in names} | {*question["adjust"]}
+
+
 def _attributes(by: str | Sequence[str] | Groups) -> tuple[str, ...]:
     if isinstance(by, Groups):
         return by.attributes

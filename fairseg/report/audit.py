@@ -131,10 +131,6 @@ class AuditResult(Audited):
 @says_what_to_type(
     "fairseg.audit(scores, by='sex'), or fairseg.audit('predictions', 'references', 'groups.csv', 'sex')",
     audit_as_meant,
-    {
-        "wide": "fairseg.audit(fairseg.scoring.Scores.of(table, wide=['dice_LV', 'dice_RV']), by='sex')",
-        "percent": "fairseg.audit(fairseg.scoring.Scores.of(table, percent=True), by='sex')",
-    },
 )
 def audit(
     scores: Any = None,
@@ -164,6 +160,8 @@ def audit(
     pseudonyms: bool | str | Path | Pseudonyms = False,
     case_column: str | None = None,
     subject_column: str | None = None,
+    wide: Sequence[str] = (),
+    percent: bool = False,
 ) -> AuditResult:
     """Judge whether a model serves the groups of a cohort equally well.
 
@@ -208,6 +206,8 @@ def audit(
         case_column: the column of the scores, or of the cohort, that names the cases, where its name does not
             tell.
         subject_column: the column that names the subjects, likewise.
+        wide: columns of scores, one a label, such as ["dice_LV", "dice_RV"].
+        percent: whether shares of 1 are written as percentages.
 
     Raises:
         ValueError: the input is no such table; an attribute, group or metric is not there; an option is out
@@ -237,13 +237,15 @@ def audit(
         "spacing": spacing,
     }
     if scores is None:
+        if wide or percent:
+            raise ValueError("wide and percent are of a table of scores, and masks are scored here")
         scores = _scored(folders, metric, names, of_masks)
         names = TableOptions()
     elif stray := next((name for name, value in of_masks.items() if value is not None), None):
         raise ValueError(f"{stray} is of masks: give predictions, references and cohort with it, not scores")
     elif any(folder is not None for folder in folders):
         raise ValueError("give scores, or predictions, references and cohort, not both")
-    checked = Scores.of(scores, metric=metric, options=names)
+    checked = Scores.of(scores, metric=metric, options=names, wide=wide, percent=percent)
     if by is None:
         names_there = listed(checked.attributes, 20) or "none"
         raise ValueError(

@@ -12,6 +12,7 @@ from fairseg.io.sentences import counted, listed
 from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.templates import as_sentence, say
+from fairseg.scoring.doubts import in_pixels
 from fairseg.scoring.subjects import lost_cases, structure_scores, subject_names
 from fairseg.scoring.summary import P_VALUE, Summary
 from fairseg.scoring.table import Scores
@@ -58,9 +59,14 @@ def cautions(result: Audited) -> list[str]:
 
 
 def doubts(scores: Scores, analyses: Sequence[Analysis], adjust: Sequence[str] = ()) -> list[str]:
-    """Return what the rows may be of, against what they were taken for; a column that is used is no doubt."""
+    """Return what the rows may be of, against what they were taken for, and what of them is left out.
+
+    A column that groups or strata are made of is no doubt.
+    """
     used = {name for one in analyses for name in one.groups.attributes} | {*adjust}
-    return [as_sentence(line) for line in scores.doubts if getattr(line, "column", "") not in used]
+    lines = [as_sentence(line) for line in scores.doubts if getattr(line, "column", "") not in used]
+    cases, of_all = in_pixels(scores.table)
+    return [*lines, say("in_pixels", cases=cases, of_all=of_all)] if cases else lines
 
 
 def adjusted_overall(scores: Scores, common: CommonStructures, analysis: Analysis) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import MEASURED, SKIPPED, UNIT
+from fairseg.cohort.columns import IN_PIXELS, NOTE, SKIPPED
 from fairseg.cohort.row_columns import ColumnNote, between_rows, persons_note, repeats, rows_note
 from fairseg.io.sentences import NamingNote, counted, listed
 
@@ -39,18 +39,11 @@ def row_doubts(table: pd.DataFrame, rows: pd.DataFrame, *, named: bool) -> list[
     return [*found, *(told or [])]
 
 
-def pixels_doubt(rows: pd.DataFrame) -> list[ColumnNote]:
-    """Return a note on distances in pixels, left out where others are in mm; none without."""
-    measured = [name for name in MEASURED if name in rows]
-    if UNIT not in rows or not measured or set(rows[UNIT].dropna()) != {"mm", "px"}:
-        return []
-    known = rows[rows[measured].notna().any(axis=1)]
-    cases, of_all = known.loc[known[UNIT] == "px", "case"].nunique(), known["case"].nunique()
-    if not cases:
-        return []
-    are = "is" if cases == 1 else "are"
-    what = f"the distances of {cases} of {counted(of_all, 'case')} {are} in pixels and left out"
-    return [ColumnNote(f"{what}, as the others are in mm", UNIT)]
+def in_pixels(table: pd.DataFrame) -> tuple[int, int]:
+    """Count the cases whose distances are left out, as they are in pixels among others in mm, and all."""
+    notes = table[NOTE] if NOTE in table else [None] * len(table)
+    left_out = [isinstance(note, str) and IN_PIXELS in note for note in notes]
+    return table["case"][left_out].nunique(), table["case"].nunique()
 
 
 def _keys(rows: pd.DataFrame, name: str) -> npt.NDArray[np.int64]:

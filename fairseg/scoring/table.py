@@ -49,7 +49,7 @@ from fairseg.io.cells import cells_of, each
 from fairseg.io.csv_files import to_csv
 from fairseg.io.sentences import NamingNote, brief, counted, did_you_mean, listed
 from fairseg.metrics.masks import check_label_names
-from fairseg.scoring.doubts import hint_of_again, pixels_doubt, row_doubts, scored_though_skipped
+from fairseg.scoring.doubts import hint_of_again, row_doubts, scored_though_skipped
 from fairseg.scoring.wide import hint_of_scores, long_table, without_percent
 
 Unit = Literal["mm", "px"]
@@ -69,7 +69,7 @@ class Scores:
         table_notes: what else a reader must know of the table, one line each; `notes` are these, `doubts` and
             those on cases.
         doubts: what the rows may be of, against what they were taken for: persons whose column is not known,
-            structures or models that are averaged, rows that are repeated; and distances in another unit.
+            structures or models that are averaged, rows that are repeated.
         title: name of the main score, which is in the column `dice`: "DSC" if it is Dice.
         named: whether the table names cases or subjects; else each row is a subject of its own.
         file: name of the file that was read; empty for a table in memory.
@@ -123,6 +123,8 @@ class Scores:
         ([0.91, 0.88], ['sex'], ['all labels'])
         """
         if isinstance(source, cls):
+            if wide or percent:
+                raise ValueError("wide and percent are of a table, which these scores are made of already")
             if metric_of(metric) != "dice" and title_of(metric) != source.title:
                 raise ValueError(
                     f"metric: these scores are judged by {source.title}, not {metric}: "
@@ -294,7 +296,6 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
             f"{where}: row {repeated[0]} has case {row['case']}{of_label} again{hint_of_again(rows)}"
         )
     check_label_names(rows["label"].unique(), where, " (of a report's subjects.csv judge its scores.csv)")
-    in_pixels = pixels_doubt(rows)
     rows, unit, unit_notes = _with_unit(rows, where)
     attributes = [name for name in rows if name not in NO_ATTRIBUTES]
     front = ["case", "subject", *attributes]
@@ -307,7 +308,7 @@ def _checked(read: CleanTable, metric: str | None, index: list[str] | None = Non
     unread = [name for name in read.frame if metric_of(str(name)) == "dice" and called["dice"] != name]
     metric_notes = [f"judged by {title}: the table's column {name!r} is not looked at" for name in unread]
     notes = (*read.notes, *row_notes, *metric_notes, *unit_notes, *scored_though_skipped(rows))
-    return Scores(scored, unit, skipped_rows, notes, (*doubts, *in_pixels), title, named)
+    return Scores(scored, unit, skipped_rows, notes, tuple(doubts), title, named)
 
 
 def _check_merged(table: pd.DataFrame, where: str) -> None:

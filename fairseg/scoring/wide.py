@@ -68,9 +68,9 @@ def hint_of_wide(table: pd.DataFrame) -> str:
     """Return what to type if a table has a column for each label, or for their mean; else "".
 
     >>> hint_of_wide(pd.DataFrame({"mean_dice": [0.9], "hd95": [3.0]}))
-    "; judge by one of its columns: --metric mean_dice, in Python metric='mean_dice'"
-    >>> hint_of_wide(pd.DataFrame({"LV_dice": [0.9], "RV_dice": [0.8]})).partition(", in Python ")[0]
-    "; make a row of each case and label: --wide 'LV_dice,RV_dice'"
+    "; judge by one of its columns: metric='mean_dice' (in a command --metric mean_dice)"
+    >>> hint_of_wide(pd.DataFrame({"LV_dice": [0.9], "RV_dice": [0.8]})).partition(" (")[0]
+    "; make a row of each case and label: wide=['LV_dice', 'RV_dice']"
     """
     if "label" in table:
         return ""
@@ -78,21 +78,22 @@ def hint_of_wide(table: pd.DataFrame) -> str:
     parts = {name: part for name in names if (part := _metric_and_label(name))}
     means = [name for name, (metric, label) in parts.items() if _plain(label) in _OF_ALL and metric in SHARES]
     columns = [name for name, (_, label) in parts.items() if _plain(label) not in _NO_LABELS]
-    hint = ""
-    if means:
-        typed = shlex.quote(means[0])
-        hint = f"; judge by one of its columns: --metric {typed}, in Python metric={means[0]!r}"
+    hint = _metric_line(means[0], "judge by one of its columns") if means else ""
+    if len(columns) == 1 and parts[columns[0]][0] in SHARES and not means:
+        return _metric_line(columns[0], "if it is the score to judge by")
     return hint + (_line(columns) if columns else "")
 
 
 def hint_of_scores(table: pd.DataFrame) -> str:
     """Return what to type for a table in which no column is named after a metric; "" if nothing fits.
 
-    If no name helps, columns of fractions may be scores of labels.
+    If no name helps, columns of fractions may be scores of labels, and a single one what to judge by.
 
     >>> table = pd.DataFrame({"case": ["a", "b"], "age": [41, 52], "LV": [0.91, 0.9], "RV": [0.84, 0.8]})
-    >>> hint_of_scores(table).partition(", in Python ")[0]
-    "; if these are scores of labels: --wide 'LV,RV'"
+    >>> hint_of_scores(table)
+    "; if these are scores of labels: wide=['LV', 'RV'] (in a command --wide 'LV,RV')"
+    >>> hint_of_scores(table[["case", "age", "LV"]])
+    "; if it is the score to judge by: metric='LV' (in a command --metric LV)"
     """
     if (hint := hint_of_wide(table)) or "label" in table:
         return hint
@@ -100,6 +101,8 @@ def hint_of_scores(table: pd.DataFrame) -> str:
     fractions = {name: values for name, values in numbers.items() if values.size and (values % 1 != 0).any()}
     for percent, (low, high) in ((False, (0.0, 1.0)), (True, (0.0, 100.0))):
         columns = [name for name, values in fractions.items() if low <= values.min() and values.max() <= high]
+        if len(columns) == 1:
+            return _metric_line(columns[0], "if it is the score to judge by", percent=percent)
         if columns:
             return _line(columns, "if these are scores of labels", percent=percent)
     return ""
@@ -111,7 +114,14 @@ def _line(
     """Return what to type so that columns are scores of labels."""
     options = f"--wide {','.join(columns)!r}" + (" --percent" if percent else "")
     named = f"wide={list(columns)}" + (", percent=True" if percent else "")
-    return f"; {purpose}: {options}, in Python fairseg.scoring.Scores.of(table, {named})"
+    return f"; {purpose}: {named} (in a command {options})"
+
+
+def _metric_line(column: str, purpose: str, *, percent: bool = False) -> str:
+    """Return what to type so that a column is judged by."""
+    options = f"--metric {shlex.quote(column)}" + (" --percent" if percent else "")
+    named = f"metric={column!r}" + (", percent=True" if percent else "")
+    return f"; {purpose}: {named} (in a command {options})"
 
 
 def _numbers(column: "pd.Series[Any]") -> npt.NDArray[np.float64]:

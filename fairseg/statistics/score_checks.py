@@ -63,9 +63,9 @@ def _of_round_ones(values: Floats) -> npt.NDArray[np.bool_]:
     single = values == values.astype(np.float32)  # 0.9123 in single precision is 0.91229999
     found = is_round(values, np.where(single, 1e-7 * np.maximum(1.0, values), 1e-9))
     for parts in range(2, _MOST_AVERAGED + 1):
-        found[~found] = is_round(values[~found] * parts, 1e-11 * parts)
+        found[~found] = is_round(values[~found] * parts, 1e-14 * parts * np.maximum(1.0, values[~found]))
     share = np.clip(values, 0.0, 1.0)
-    return found | is_round(2 * share / (1 + share), 1e-11) | is_round(share / (2 - share), 1e-11)
+    return found | is_round(2 * share / (1 + share), 1e-14) | is_round(share / (2 - share), 1e-14)
 
 
 def _agree_by_chance(scores: Floats, subjects: int) -> bool:

@@ -245,7 +245,7 @@ def test_a_column_for_each_label_is_refused_with_the_option_to_type_and_read_wit
     wide = pd.DataFrame(
         {"case": list("ab"), "sex": ["F", "M"], "dice_LV": [0.9, 0.8], "dice_RV": [0.7, None]}
     )
-    with pytest.raises(ValueError, match=r"--wide 'dice_LV,dice_RV'"):
+    with pytest.raises(ValueError, match=r"wide=\['dice_LV', 'dice_RV'\] \(in a command --wide"):
         Scores.of(wide)
     result = Scores.of(wide, wide=["dice_LV", "dice_RV"]).table
     expected = wide.melt(["case", "sex"], var_name="label", value_name="dice")

@@ -231,7 +231,7 @@ def test_every_value_is_that_of_medpy_computed_here(cohort: Path) -> None:
 def test_attributes_are_those_of_the_case(cohort: Path) -> None:
     table = read_cohort(cohort / "groups.csv").set_index("case")
     for row in score(cohort).itertuples():
-        assert (row.subject, row.sex, row.site, row.age) == tuple(table.loc[row.case])
+        assert (row.subject, row.sex, row.site, str(row.age)) == tuple(table.loc[row.case])
 
 
 def test_a_mapping_gives_the_same_as_a_data_frame(cohort: Path) -> None:

@@ -398,17 +398,15 @@ def test_one_column_a_structure_is_an_error_with_the_line_that_mends_it() -> Non
     wide = pd.DataFrame({"patient_id": ["a", "b"], "dice_LV": [0.9, 0.8], "dice_RV": [0.7, 0.6]})
     with pytest.raises(ValueError, match="dice_LV") as error:
         Scores.of(wide)
-    line = re.search(r"Scores\.of\(.*?\)", str(error.value))
+    line = re.search(r"wide=\[.*?\]", str(error.value))
     assert line is not None
-    scores = eval(line[0], {"Scores": Scores, "table": wide})
+    scores = eval(f"Scores.of(table, {line[0]})", {"Scores": Scores, "table": wide})
     assert scores.labels == ["LV", "RV"]
     assert scores.table.set_index(["subject", "label"])["dice"].to_dict() == {
         ("a", "LV"): 0.9, ("b", "LV"): 0.8, ("a", "RV"): 0.7, ("b", "RV"): 0.6
     }  # fmt: skip
     columns: Any = ["dice_LV", "dice_RV"]
-    with pytest.raises(
-        ValueError, match=r"metric must be the name of one column, got \['dice_LV'.*Scores\.of"
-    ):
+    with pytest.raises(ValueError, match=r"metric must be the name of one column, got \['dice_LV'.*wide="):
         Scores.of(wide, metric=columns)
 
 
@@ -439,7 +437,9 @@ def test_percentages_with_their_sign_are_read_where_said(tmp_path: Path) -> None
     wide = {"sex": ["F", "M"], "dice_LV": ["89.1%", "87%"], "dice_RV": ["90%", "88%"]}
     read = Scores.of(wide, wide=["dice_LV", "dice_RV"], percent=True)
     assert read.table["dice"].tolist() == pytest.approx([0.891, 0.87, 0.9, 0.88])
-    with pytest.raises(ValueError, match=r"got '89.1%' .percentages. say so: --percent, or fairseg"):
+    with pytest.raises(
+        ValueError, match=r"got '89.1%' .percentages. say so: percent=True, in a command --percent"
+    ):
         Scores.of(table)
     path = tmp_path / "scores.csv"
     path.write_text("case,sex,dice\n" + "".join(f"{n},{'FM'[n % 2]},{80 + n}.5%\n" for n in range(12)))
@@ -549,12 +549,9 @@ def test_wide_columns_beside_a_distance_are_told_of_too() -> None:
         {"sex": ["F", "M"], "dice_LV": [0.9, 0.8], "dice_RV": [0.9, 0.8], "hd95": [3.0, 4.0]}
     )
     with pytest.raises(
-        ValueError, match=r"--wide 'dice_LV,dice_RV', in Python fairseg.scoring.Scores.of\(table"
+        ValueError, match=r"wide=\['dice_LV', 'dice_RV'\] \(in a command --wide 'dice_LV,dice_RV'\)"
     ):
         fairseg.audit(table, by="sex")
-    for option in ({"wide": ["dice_LV"]}, {"percent": True}):
-        with pytest.raises(TypeError, match=rf"Scores\.of\(table, {next(iter(option))}="):
-            fairseg.audit(table, by="sex", **option)
 
 
 WIDE = {
@@ -579,12 +576,14 @@ def test_what_is_said_to_a_table_of_one_column_a_label_can_be_typed(name: str, t
         with pytest.raises(ValueError, match="--wide") as error:
             fairseg.audit(source, by="sex")
         message = str(error.value)
-        (options,) = re.findall(r"--wide '(.+?)', in Python", message)
-        (call,) = re.findall(r"in Python (fairseg\.scoring\.Scores\.of\(.*\))", message)
+        (options,) = re.findall(r"\(in a command --wide '(.+?)'\)", message)
+        (typed,) = re.findall(r": (wide=\[[^:]*?'\]) \(", message)
         assert options.split(",") == list(wide)
-        scores = eval(call, {"fairseg": fairseg, "table": source})
-        assert fairseg.audit(scores, by="sex").verdict
-        assert set(scores.labels) == {
+        names = {"fairseg": fairseg, "source": source}
+        result = eval(f"fairseg.audit(source, by='sex', {typed})", names)
+        both = eval(f"fairseg.compare({{'a': source, 'b': source}}, by='sex', {typed})", names)
+        assert both.scores.labels == result.scores.labels
+        assert set(result.scores.labels) == {
             re.sub(r"_?dice_?|_hd95| DSC|[()\[\]]", "", name, flags=re.I) for name in wide
         }
     out = tmp_path / "out"
@@ -593,8 +592,14 @@ def test_what_is_said_to_a_table_of_one_column_a_label_can_be_typed(name: str, t
 
 def test_percentages_of_one_column_a_label_are_told_both_options() -> None:
     table = {"sex": ["F", "M"], "age": [61, 62], "LV": [90.5, 88.0], "RV": [70.5, 71.0]}
-    with pytest.raises(ValueError, match=r"--wide 'LV,RV' --percent, in Python .*wide=.*, percent=True\)"):
+    with pytest.raises(ValueError, match=r"wide=.*, percent=True \(.* --wide 'LV,RV' --percent\)"):
         Scores.of(table)
+    result = fairseg.audit(table, by="sex", wide=["LV", "RV"], percent=True, min_size=2)
+    assert result.scores.table["dice"].tolist() == [0.905, 0.88, 0.705, 0.71]
+    with pytest.raises(ValueError, match="wide and percent are of a table"):
+        fairseg.audit(result.scores, by="sex", percent=True)
+    with pytest.raises(ValueError, match="wide and percent are of a table"):
+        fairseg.audit("predictions", "references", "groups.csv", "sex", wide=["LV"])
     with pytest.raises(ValueError, match=r"it has sex, age, site$"):
         Scores.of({"sex": ["F", "M"], "age": [61, 62], "site": ["A", "B"]})
 
@@ -603,7 +608,7 @@ def test_percentages_of_one_column_a_label_are_told_both_options() -> None:
 @pytest.mark.parametrize("beside", [{}, {"hd95": [3.0, 4.0]}])
 def test_a_mean_over_labels_is_told_as_what_to_judge_by(column: str, beside: dict[str, Any]) -> None:
     table = {"sex": ["F", "M"], column: [0.9, 0.8], "HD (mm)": [9.0, 8.0], **beside}
-    with pytest.raises(ValueError, match=f"--metric .*{column}.*, in Python metric='{column}'") as error:
+    with pytest.raises(ValueError, match=f"metric='{column}' .*--metric .*{column}") as error:
         fairseg.audit(table, by="sex")
     assert "--wide" not in str(error.value)
     assert Scores.of(table, metric=column).table["dice"].tolist() == [0.9, 0.8]
@@ -616,10 +621,10 @@ def test_what_pivot_makes_is_told_how_to_name_its_columns(swapped: bool) -> None
     table = table.swaplevel(axis=1) if swapped else table.reset_index()
     with pytest.raises(ValueError, match="one name a column") as error:
         Scores.of(table)
-    name, call = re.findall(r": (table\.columns = .*); then (fairseg.*)$", str(error.value))[0]
-    given = {"fairseg": fairseg, "table": table}
+    name, wide = re.findall(r": (table\.columns = .*); then (wide=.*)$", str(error.value))[0]
+    given = {"Scores": Scores, "table": table}
     exec(name, given)
-    scores = eval(call, given)
+    scores = eval(f"Scores.of(table, {wide})", given)
     assert scores.labels == ["LV", "RV"]
     assert scores.metrics == ["dice", "hd"]
 

@@ -1,15 +1,15 @@
 """The tables of several models, matched: the rows that all have, and notes on the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES, is_attribute
+from fairseg.cohort.columns import METRICS, NO_ATTRIBUTES, SIZES, is_attribute, plain_name
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.pseudonyms import Pseudonyms, named_in
-from fairseg.cohort.reading import TableOptions
+from fairseg.cohort.row_columns import RUNS
 from fairseg.io.sentences import counted, listed, not_among
 from fairseg.metrics.fairness import Floats
 from fairseg.report.analyses import indexes_of, with_groups
@@ -21,11 +21,11 @@ By = str | Sequence[str] | Groups | None
 
 
 def read_models(
-    models: Any, by: By, groups: Any, *, baseline: str | None, metric: str, options: TableOptions
+    models: Any, by: By, groups: Any, *, baseline: str | None, reading: Mapping[str, Any]
 ) -> tuple[dict[str, Scores], By]:
     """Return the scores of each model, the baseline first, and the attribute to group by.
 
-    The arguments are those of `compare`; options say how the tables call cases and subjects.
+    The arguments are those of `compare`; `reading` are options of `Scores.of`.
 
     Raises:
         ValueError: fewer than two models, no such baseline, no attribute, scores that cannot be judged, or
@@ -36,11 +36,14 @@ def read_models(
         raise ValueError(
             f"models must map two names or more to scores, got {came}: type "
             "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')"
+            f"{_hint_of_one_table(models)}"
         )
     sources = {str(name): source for name, source in models.items()}
     indexes = [(name, index) for name, source in sources.items() for index in indexes_of(source)]
     if groups is not None:
-        grouped = {name: with_groups(source, by, groups, metric) for name, source in sources.items()}
+        grouped = {
+            name: with_groups(source, by, groups, reading["metric"]) for name, source in sources.items()
+        }
         sources, by = {name: table for name, (table, _) in grouped.items()}, next(iter(grouped.values()))[1]
         if indexes:  # this one names the rows of models without an index
             rows = indexes[0][1]
@@ -48,21 +51,61 @@ def read_models(
                 name for name in sources if name not in dict(indexes) and len(sources[name]) == len(rows)
             }
             sources |= {name: sources[name].set_axis(rows) for name in alone}
+    elif series := [name for name, source in sources.items() if isinstance(source, pd.Series)]:
+        raise ValueError(
+            f"model {series[0]!r} is one value a subject, without a column {by!r}: give the groups, "
+            "fairseg.compare(models, groups=table['sex'])"
+        )
     if by is None:
         raise ValueError("by must name the attribute whose levels are the groups, such as by='sex'")
     baseline = next(iter(sources)) if baseline is None else str(baseline)
     if baseline not in sources:
         raise ValueError(not_among("baseline", baseline, sources))
     names = dict.fromkeys((baseline, *sources))
-    scores = {
-        name: Scores.of(sources[name], metric=metric, where=f"model {name!r}", options=options)
-        for name in names
-    }
+    scores = {name: Scores.of(sources[name], where=f"model {name!r}", **reading) for name in names}
     for name, one in scores.items():
         check_judged(one, f"model {name!r}")
     if not all(one.named for one in scores.values()):
         _check_rows_alone(scores, indexes)
     return scores, by
+
+
+def _hint_of_one_table(models: Any) -> str:
+    """Return what to type for several models in one table; "" for anything else."""
+    if not isinstance(models, pd.DataFrame):
+        return ""
+    found = [str(name) for name in models if plain_name(str(name)) in RUNS]
+    if not found:
+        return ""
+    name = found[0]
+    return (
+        f"; of models in a column: fairseg.compare({{str(name): rows for name, rows in "
+        f"table.groupby({name!r})}}, by='sex')"
+    )
+
+
+def without_names_of_models(scores: dict[str, Scores], used: Iterable[str]) -> dict[str, Scores]:
+    """Return the scores without columns that have one value in each table, and another in another.
+
+    They name the model, as what `groupby` leaves in its parts does, and no subject.
+
+    Args:
+        scores: of each model.
+        used: attributes that groups are made of, which stay.
+    """
+    tables = [one.table for one in scores.values()]
+    shared = [name for name in tables[0] if is_attribute(name) and all(name in table for table in tables)]
+    names = []
+    for name in (name for name in shared if name not in {*used}):
+        values = [table[name].unique() for table in tables]
+        if all(len(one) == 1 for one in values) and len({str(one[0]) for one in values}) > 1:
+            names.append(name)
+    if not names:
+        return scores
+    return {
+        model: replace(one, table=one.table.drop(columns=names), skipped=one.skipped.drop(columns=names))
+        for model, one in scores.items()
+    }
 
 
 def hide(scores: dict[str, Scores], pseudonyms: Pseudonyms) -> dict[str, Scores]:
@@ -149,9 +192,15 @@ def _check_agrees(
     differ = cells.index[(cells != expected) & ~(cells.isna() | expected.isna())]
     if differ.size:
         case = differ[0][0]
+        # Rows of a subject without names are called p01, p01#2, ... in the order of their table.
+        numbered = f"{str(case).split('#')[0]}#2" in cells.index.get_level_values(0)
+        hint = (
+            f"; rows of a subject are its cases in the order of each table: if they differ by {column}, give "
+            f"each table a column case, such as table['case'] = table['subject'] + ' ' + table[{column!r}]"
+        )
         raise ValueError(
             f"models must agree on {column}, got {cells[differ[0]]!r} in {name} and {expected[differ[0]]!r} "
-            f"in {baseline} for case {case}"
+            f"in {baseline} for case {case}{hint if numbered else ''}"
         )
 
 

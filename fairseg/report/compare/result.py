@@ -19,7 +19,7 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, compare_as_meant, is_vector, strata_ids
+from fairseg.report.analyses import analyses_of, attributes_of, compare_as_meant, is_vector, strata_ids
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
@@ -31,6 +31,7 @@ from fairseg.report.compare.matching import (
     of_both,
     on_rows_of_all,
     read_models,
+    without_names_of_models,
 )
 from fairseg.report.compare.page import save_comparison
 from fairseg.report.compare.side_notes import other_metrics, unknown_group
@@ -109,7 +110,13 @@ class ComparisonResult(Compared):
         return card_of(self, self.notes).html()
 
 
-@says_what_to_type("fairseg.compare({'baseline': scores, 'fair': others}, by='sex')", compare_as_meant)
+@says_what_to_type(
+    "fairseg.compare({'baseline': scores, 'fair': others}, by='sex')",
+    compare_as_meant,
+    {
+        "model": "fairseg.compare({str(name): rows for name, rows in table.groupby('model')}, by='sex')",
+    },
+)
 def compare(
     models: Mapping[str, Any],
     by: str | Sequence[str] | Groups | None = None,
@@ -132,6 +139,8 @@ def compare(
     pseudonyms: bool | str | Path | Pseudonyms = False,
     case_column: str | None = None,
     subject_column: str | None = None,
+    wide: Sequence[str] = (),
+    percent: bool = False,
 ) -> ComparisonResult:
     """Judge models beside a baseline, each on the cases that it shares with the baseline.
 
@@ -164,6 +173,8 @@ def compare(
         pseudonyms: as for `fairseg.audit`; one key for all models.
         case_column: the column of each table that names the cases, where its name does not tell.
         subject_column: the column that names the subjects, likewise.
+        wide: columns of scores of each table, one a label, such as ["dice_LV", "dice_RV"].
+        percent: whether shares of 1 are written as percentages.
 
     Raises:
         ValueError: fewer than two models, an unknown baseline, no case in common, tables that disagree on who
@@ -182,13 +193,13 @@ def compare(
     question, options, sections = as_stated(locals())
     metric = question.pop("metric")
     names = TableOptions(case_column=case_column, subject_column=subject_column)
-    scores, question["by"] = read_models(
-        models, question["by"], groups, baseline=baseline, metric=metric, options=names
-    )
+    reading = {"metric": metric, "options": names, "wide": wide, "percent": percent}
+    scores, question["by"] = read_models(models, question["by"], groups, baseline=baseline, reading=reading)
     if sections.preregistered is not None:
         sections.preregistered.check_metric(next(iter(scores.values())).title)
     if sections.pseudonyms is not None:
         scores = hide(scores, sections.pseudonyms)
+    scores = without_names_of_models(scores, attributes_of(question))
     matched, notes = match(scores)
     baseline = next(iter(scores))
     analyses = analyses_of(matched[baseline], **question)
