@@ -23,6 +23,13 @@ fairseg.audit(df, by="sex", also=["site"], adjust=["site"], margin=0.03).left_ou
 fairseg.audit(df["dice"], groups=df["sex"])
 fairseg.audit(df["dice"].to_numpy(), groups=df["sex"].to_numpy(), reference="M")
 fairseg.audit(df["dice"].tolist(), groups=df["sex"].tolist())
+fairseg.audit(df["dice"].tolist(), df["sex"].tolist(), reference="M")
+fairseg.audit(df["dice"], df["sex"].tolist(), "M").verdict is fairseg.Verdict.GAP
+fairseg.audit(dict(zip(df.subject, df.dice)), groups=dict(zip(df.subject[::-1], df.sex[::-1]))).sentence
+fairseg.audit(dict(zip(df.subject, df.dice)), dict(zip(df.subject, df.sex))).verdict is fairseg.Verdict.GAP
+fairseg.audit(df.assign(sex=(df.sex == "M").astype(float)), by="sex", reference=1.0).sentence
+fairseg.audit(df.assign(dice=df.dice * 100), by="sex", percent=True)
+fairseg.audit(df.assign(RV=df.dice).rename(columns={"dice": "LV"}), by="sex", wide=["LV", "RV"]).structures
 fairseg.audit(df.dice, by=df.sex, reference="M")
 fairseg.audit(df, df["sex"]).groups
 fairseg.audit(df, by=df.columns[df.columns == "sex"])
@@ -225,7 +232,29 @@ def test_a_line_that_a_person_would_type(
         ("fairseg.losses.CVaRGroupLoss(2, alpha='0.3')", "alpha must .* got"),
         ("fairseg.losses.group_weights([1, 2], eps='1')", "eps must .* got '1'"),
         ("fairseg.losses.CrossEntropyLoss(label_smoothing='0.1')", "label_smoothing must .* got"),
-        ("fairseg.audit(df.assign(dice=df.dice * 100), by='sex')", r"fairseg\.scoring\.Scores\.of\("),
+        ("fairseg.audit(df.assign(dice=df.dice * 100), by='sex')", r"say so: percent=True"),
+        ("fairseg.audit(df[['subject', 'dice']], by='sex')", r"no attribute at all.*scores\.merge\(cohort"),
+        ("fairseg.audit(df[['subject', 'dice']], by='sex', cohort=df)", r"scores\.merge\(cohort"),
+        ("fairseg.audit(df[['subject', 'dice']], by='sex', groups=df)", r"scores\.merge\(cohort"),
+        ("fairseg.audit(df[['subject', 'dice']], by='sex', groups='groups.csv')", r"scores\.merge\(cohort"),
+        ("fairseg.compare([df[['subject', 'dice']]] * 2, by='sex')", r"scores\.merge\(cohort"),
+        (
+            "fairseg.audit({'a': 0.9, 'b': 0.8}, groups={'a': 'F', 'c': 'M'})",
+            "same subjects, got b, c in one",
+        ),
+        ("fairseg.audit(df['dice'].tolist(), df['sex'].tolist()[1:])", "one value a subject with groups"),
+        ("fairseg.audit(prediction, reference, groups=df.sex)", r"fairseg\.audit\(list\(predictions\), list"),
+        ("fairseg.audit(logits, reference, df, by='sex')", r"audit\(list\(predictions\)"),
+        ("fairseg.audit([prediction], [reference], groups=['F'])", "cohort={'case': names, 'sex': groups}"),
+        ("fairseg.evaluate(prediction, reference, df)", r"fairseg\.evaluate\(list\(predictions\), list"),
+        ("fairseg.score_case(prediction, reference, labels={1: 'LV'})", "name first: labels={'LV': 1}"),
+        (
+            "fairseg.score_case(prediction, reference, labels=['LV', 'RV'])",
+            "such as labels={'LV': 1, 'RV': 2}",
+        ),
+        ("fairseg.audit(df, by='sex*site')", r"by=\['sex', 'site'\]"),
+        ("fairseg.audit(df.rename(columns={'dice': 'f1'}), by='sex')", "metric='f1'"),
+        ("fairseg.audit(df.rename(columns={'dice': 'val_dice'}), by='sex')", "metric='val_dice'"),
         (
             "fairseg.skewed_error_ratio(df.dice * 100, df.sex)",
             r"between 0 and 1.*percentages\? divide by 100",

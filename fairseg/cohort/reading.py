@@ -15,6 +15,7 @@ from fairseg.cohort.columns import PERHAPS_LABELS, is_attribute, metric_of, plai
 from fairseg.cohort.levels import WHOLE, as_float, cell_text, in_years, level_text, odd_cells, years
 from fairseg.cohort.measurements import odd_note
 from fairseg.cohort.row_columns import tells_apart
+from fairseg.io.calls import PACKED
 from fairseg.io.cells import cells_of, each, texts_of
 from fairseg.io.csv_files import read_csv, unescape_formula
 from fairseg.io.excel_files import NoNamesError, Sheet, read_excel
@@ -146,8 +147,18 @@ def read_table(
     return CleanTable(pd.DataFrame(columns, index=table.index), where, odd, tuple(changes))
 
 
+def as_pandas(source: Any) -> Any:
+    """Return a table of another library (polars, pyarrow ...) as a DataFrame; any other value as it is."""
+    if isinstance(source, pd.DataFrame) or not hasattr(source, "to_pandas"):
+        return source
+    has_columns = hasattr(source, "columns") or hasattr(source, "column_names")
+    return source.to_pandas() if has_columns else source
+
+
 def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.DataFrame:
     """Return a table as a DataFrame: a mapping of columns, rows as mappings, or an array of named fields.
+
+    Tables of other libraries come by their `to_pandas`.
 
     Args:
         source: the table.
@@ -161,6 +172,7 @@ def as_table(source: Any, argument: str = "table", *, also: str = "") -> pd.Data
       case sex
     0    a   F
     """
+    source = as_pandas(source)
     rows = isinstance(source, list) and bool(source) and all(isinstance(one, Mapping) for one in source)
     fields = getattr(getattr(source, "dtype", None), "names", None)
     if not (rows or fields or isinstance(source, pd.DataFrame | Mapping)):
@@ -322,7 +334,7 @@ def _without_odd_cells(column: "pd.Series[Any]", odd: dict[str, tuple[str, ...]]
 def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
     """Return the table of a file, indexed by the rows that a reader sees, and its name in errors."""
     kind = file.suffix.lower()
-    if kind in _NOT_READ:
+    if kind in _NOT_READ and not file.name.lower().endswith(PACKED):
         raise ValueError(f"{file} {_not_read(file)}")
     if kind not in _READERS:
         table = read_csv(file)
@@ -334,7 +346,8 @@ def _from_file(file: Path, changes: list[str]) -> tuple[pd.DataFrame, str]:
         sheet = Sheet(pd.read_parquet(file), str(file), "") if kind == ".parquet" else read_excel(file)
     except ImportError:
         reader = _READERS[kind]
-        raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}") from None
+        extra = "" if kind == ".xls" else ", or 'fairseg[tables]'"
+        raise ValueError(f"{file} cannot be read without {reader}: pip install {reader}{extra}") from None
     except NoNamesError:
         raise
     except Exception as error:
@@ -353,8 +366,8 @@ def _not_read(file: Path) -> str:
             "groups.csv --out scores.csv makes a table of scores of it"
         )
     return (
-        "must be a table in a format that is read: CSV (.csv, .tsv, .txt), Excel (.xlsx, .xls) or Parquet "
-        f"(.parquet), got {file.suffix}; a DataFrame is taken as it is"
+        "must be a table in a format that is read: CSV (.csv, .tsv, .txt, .csv.gz), Excel (.xlsx, .xls) or "
+        f"Parquet (.parquet), got {file.suffix}; a DataFrame is taken as it is"
     )
 
 

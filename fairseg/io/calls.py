@@ -13,7 +13,8 @@ from fairseg.io.sentences import did_you_mean
 P = ParamSpec("P")
 R = TypeVar("R")
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # arguments by position and by name
-_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
+PACKED = (".csv.gz", ".tsv.gz", ".txt.gz")
+_TABLES = (*PACKED, ".csv", ".tsv", ".txt", ".xlsx", ".xls", ".parquet")
 
 
 def says_what_to_type(
@@ -67,4 +68,4 @@ def is_path(value: object) -> bool:
     if not isinstance(value, str | Path):
         return False
     # `Path.is_file` raises an error of a name that is too long for the file system.
-    return Path(value).suffix.lower() in _TABLES or os.path.isfile(value)  # noqa: PTH113
+    return str(value).lower().endswith(_TABLES) or os.path.isfile(value)  # noqa: PTH113

@@ -2,8 +2,10 @@
 
 import codecs
 import csv
+import gzip
 import logging
 import re
+import zlib
 from collections import Counter
 from contextlib import suppress
 from io import StringIO
@@ -29,7 +31,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
     The separator is a comma, semicolon, tab or bar, whichever is most frequent in the header, or what Excel's
     first line `sep=;` states. Rows without any text are left out, and columns without name and text. The text
-    is UTF-8, UTF-16 as Excel's "Unicode text", or else Windows-1252, which is logged. Where no comma
+    is UTF-8, UTF-16 as Excel's "Unicode text", or else Windows-1252, which is logged; of a name that ends in
+    .gz it is unpacked first. Where no comma
     separates, commas in a column of numbers are decimal points. Only commas that may mark thousands, because
     three digits follow each and other numbers have points, are left as they are.
 
@@ -40,8 +43,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     file = Path(path)
     try:
         text = _decoded(file)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     stated = _STATED.match(text)
     first = text[stated.end() if stated else 0 :].lstrip().split("\n", 1)[0]
     separator = stated[1] if stated else max(",;\t|", key=first.count)
@@ -80,6 +83,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def _decoded(file: Path) -> str:
     content = file.read_bytes()
+    if file.suffix.lower() == ".gz":
+        content = gzip.decompress(content)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     if content.startswith(_ZIP):

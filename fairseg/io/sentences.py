@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -152,10 +153,10 @@ def no_attribute(where: object, name: str, names: Iterable[object]) -> str:
     """
     attributes = list(map(str, names))
     has = listed(attributes, 20) or "none"
-    parts = [part.strip() for part in name.split(",")]
+    parts = [part.strip() for part in re.split(r"[,*:;&+]| x | and ", name)]
     if len(parts) > 1 and set(parts) <= set(attributes):
         each = " ".join(f"--by {shlex.quote(part)}" for part in parts)
-        hint = f"; name each by itself, such as {each}, in Python by={parts}"
+        hint = f"; name each by itself, such as by={parts} (in a command {each})"
     else:
         hint = did_you_mean(name, attributes)
     return f"{where} has no attribute {name!r}, it has {has}{hint}"

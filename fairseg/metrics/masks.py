@@ -347,6 +347,18 @@ def _is_union(value: object) -> bool:
     return isinstance(value, tuple | list | np.ndarray)
 
 
+def _hint_of_names(labels: Any) -> str:
+    """Return what to type for labels whose names and values are exchanged, or that are names alone."""
+    if isinstance(labels, Mapping):
+        turned = {name: value for value, name in labels.items()}
+        fits = all(isinstance(name, str) and isinstance(value, int) for name, value in turned.items())
+        return f"; name first: labels={turned}" if fits else ""
+    if isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels):
+        numbered = {name: number for number, name in enumerate(labels, 1)}
+        return f"; say which value each has, such as labels={numbered}"
+    return ""
+
+
 def label_values(labels: Labels) -> dict[str | int, int]:
     """Return the labels, or the one, as name -> value, in the order given; plain ints are their own names.
 
@@ -366,7 +378,7 @@ def label_values(labels: Labels) -> dict[str | int, int]:
                 raise TypeError
             number = index(value)
         except TypeError:
-            raise ValueError(f"labels must be integers, got {brief(value)}") from None
+            raise ValueError(f"labels must be integers, got {brief(value)}{_hint_of_names(labels)}") from None
         if number <= 0:
             raise ValueError(f"labels must be positive (0 is background), got {number}")
         if number >= 2**63:

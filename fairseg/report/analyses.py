@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from fairseg.cohort.attributes import check_attributes
 from fairseg.cohort.columns import is_attribute
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
+from fairseg.cohort.levels import level_text
+from fairseg.cohort.reading import as_pandas
 from fairseg.io.calls import Call, is_path
 from fairseg.io.sentences import brief, counted, did_you_mean, listed, not_among
 from fairseg.metrics.fairness import Floats
 from fairseg.metrics.grouped import as_values
-from fairseg.scoring.arrays import are_arrays
+from fairseg.scoring.arrays import are_arrays, check_are_no_stacks
 from fairseg.scoring.subjects import (
     STRUCTURE_SIZE,
     Membership,
@@ -35,6 +38,7 @@ from fairseg.statistics.common_structures import CommonStructures, common_struct
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
 
+MERGED = "attributes in a table of their own are merged first: scores.merge(cohort, on='subject')"
 _MOST_GROUPS = 500  # of a report, which takes under two minutes and 8 MB with so many
 
 
@@ -84,6 +88,14 @@ def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
     >>> audit_as_meant({"dice": [0.9], "sex": ["F"]}, groups="sex")[1]
     {'by': 'sex'}
     """
+    args, groups = tuple(map(as_pandas, args)), as_pandas(groups)
+    options |= {name: as_pandas(options[name]) for name in ("scores", "cohort") if name in options}
+    names = args[0] if args else options.get("scores")
+    args, groups = tuple(_as_column(one, names) for one in args), _as_column(groups, names)
+    options |= {"scores": _as_column(options["scores"], names)} if "scores" in options else {}
+    check_are_no_stacks(
+        *args[:2], line="fairseg.audit(list(predictions), list(references), cohort, by='sex')"
+    )
     arrays = len(args) > 1 and any(map(are_arrays, args[:2]))
     if len(args) > 1 and not arrays and all(map(_is_table, args[:2])):
         raise TypeError("audit takes one table; of two type fairseg.compare({'a': a, 'b': b}, by='sex')")
@@ -112,6 +124,11 @@ def compare_as_meant(*args: Any, **options: Any) -> Call:
     >>> compare_as_meant([0.9, 0.8], [0.8, 0.8], groups=["F", "M"])[0]
     ({'model 1': [0.9, 0.8], 'model 2': [0.8, 0.8]},)
     """
+    args = tuple(map(as_pandas, args))
+    if args and isinstance(args[0], Mapping):
+        args = ({name: as_pandas(source) for name, source in args[0].items()}, *args[1:])
+    elif args and type(args[0]) is list:
+        args = (list(map(as_pandas, args[0])), *args[1:])
 
     def are_scores(value: Any) -> bool:
         vector = "groups" in options and hasattr(value, "__len__") and not isinstance(value, str)
@@ -153,12 +170,41 @@ def _is_folder(value: Any) -> bool:
     return isinstance(value, str | Path) and os.path.isdir(value)  # noqa: PTH112  (of names too long for a file)
 
 
+def _as_column(value: Any, names: Any) -> Any:
+    """Return a mapping such as subject -> score as a Series, in the order of `names`; anything else as it is.
+
+    Raises:
+        ValueError: it has other names than the mapping `names`.
+    """
+    if not isinstance(value, Mapping) or not value or not all(map(_is_single, value.values())):
+        return value
+    order = list(names if isinstance(names, Mapping) else value)
+    if differing := [name for name in (*order, *value) if (name in value) + (name in order) == 1]:
+        raise ValueError(
+            f"scores and groups must name the same subjects, got {listed(differing)} in one of them only"
+        )
+    return pd.Series({name: value[name] for name in order})
+
+
+def _is_single(value: Any) -> bool:
+    return value is None or isinstance(value, str | Number | np.generic)
+
+
 def is_vector(by: Any, scores: Any) -> bool:
     """Return whether `by` is the group of each subject rather than the names of columns."""
+    if isinstance(by, list | tuple) and _is_one_column(scores):
+        return len(by) == len(scores)
     if getattr(by, "dtype", None) is None or not hasattr(scores, "__len__"):
         return False
     columns = scores.columns if isinstance(scores, pd.DataFrame) else ()
     return not (len(by) < len(scores) and all(name in columns for name in by))
+
+
+def _is_one_column(scores: Any) -> bool:
+    """Return whether scores are one value a subject, which have no columns to name."""
+    if isinstance(scores, list | tuple):
+        return bool(scores) and all(map(_is_single, scores))
+    return getattr(scores, "ndim", 0) == 1 and getattr(getattr(scores, "dtype", None), "names", None) is None
 
 
 def indexes_of(scores: Any) -> list[pd.Index]:
@@ -169,11 +215,17 @@ def indexes_of(scores: Any) -> list[pd.Index]:
 
 def with_groups(scores: Any, by: Any, groups: Any, metric: str) -> tuple[Any, str]:
     """Return a table with the groups as a column, and the name of that column; `by` must be None."""
+    if isinstance(groups, pd.DataFrame | Mapping) or is_path(groups):
+        raise ValueError(f"groups must be one value a row, got a table: {MERGED}")
     if by is not None:
         raise ValueError("by and groups are two ways to say the same: give one of them")
     name = str(getattr(groups, "name", None) or "group")
     table = isinstance(scores, pd.DataFrame | Mapping)
-    if isinstance(scores, str | Path) or scores is None:
+    if scores is None:
+        raise ValueError(
+            "groups of masks are a column of their cohort: cohort={'case': names, 'sex': groups}, by='sex'"
+        )
+    if isinstance(scores, str | Path):
         raise ValueError(
             "groups must stand beside one value a subject, or a table in memory; of a file name the column: "
             "by='sex'"
@@ -259,6 +311,13 @@ def _check_confounder(scores: Scores, name: str, where: str) -> None:
         )
 
 
+def check_has_attributes(scores: Scores, by: str | Sequence[str] | Groups) -> None:
+    """Raise a ValueError that says how attributes come to scores, if there are none."""
+    if not scores.attributes and not isinstance(by, Groups):
+        names = listed(_attributes(by))
+        raise ValueError(f"by: {scores.file or 'the table'} has no attribute at all, so no {names}; {MERGED}")
+
+
 def attributes_of(question: Mapping[str, Any]) -> set[str]:
     """Return the attributes that groups or strata are made of, by the arguments of `analyses_of`."""
     groupings = [_attributes(one) for one in (question["by"], *question["also"])]
@@ -287,8 +346,8 @@ def _analysis(scores: Scores, groups: Groups, reference: str | None, held: bool)
     chosen = None
     if reference is not None:
         try:
-            named = str(reference)
-            chosen = short.index(named) if named in short else groups.index(named)
+            named = str(reference) if str(reference) in short else level_text(reference)
+            chosen = short.index(named) if named in short else groups.index(str(reference))
         except ValueError:
             raise ValueError(not_among("reference: group", reference, short, between="; ")) from None
         if not (members.ids == chosen).any():

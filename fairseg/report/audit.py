@@ -21,8 +21,10 @@ from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.masks import Structures
 from fairseg.report.analyses import (
+    MERGED,
     analyses_of,
     audit_as_meant,
+    check_has_attributes,
     check_is_no_folder,
     is_vector,
     overall_scores,
@@ -244,6 +246,8 @@ def audit(
     elif stray := next((name for name, value in of_masks.items() if value is not None), None):
         raise ValueError(f"{stray} is of masks: give predictions, references and cohort with it, not scores")
     elif any(folder is not None for folder in folders):
+        if cohort is not None and folders[:2] == [None, None]:
+            raise ValueError(f"cohort is the table of masks, and scores have their attributes: {MERGED}")
         raise ValueError("give scores, or predictions, references and cohort, not both")
     checked = Scores.of(scores, metric=metric, options=names, wide=wide, percent=percent)
     if by is None:
@@ -271,6 +275,7 @@ def judge_scores(
         sections.preregistered.check_metric(scores.title)
     if sections.pseudonyms is not None:
         scores = scores.hidden(sections.pseudonyms)
+    check_has_attributes(scores, by)
     edges = bins or {}
     analyses = analyses_of(scores, by, reference, also, adjust, edges)
     groupings = [one.grouping for one in analyses]

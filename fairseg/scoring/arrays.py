@@ -33,6 +33,29 @@ def are_arrays(masks: object) -> bool:
     return bool(parts) and all(np.ndim(on_cpu(one)) > 1 if hasattr(one, "shape") else False for one in parts)
 
 
+def check_are_no_stacks(*masks: object, line: str) -> None:
+    """Raise a ValueError if masks are one array in the place of folders, which may be a stack of cases.
+
+    Args:
+        masks: predictions and references.
+        line: what to type for a stack.
+    """
+    if any(np.ndim(on_cpu(one)) > 1 for one in masks if _is_array(one)):
+        raise ValueError(
+            f"predictions and references must be {_WAYS}, got one array: of a stack of cases type {line}; "
+            "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
+        )
+
+
+def _is_array(masks: object) -> bool:
+    return hasattr(masks, "shape") and not isinstance(masks, pd.DataFrame) and not _has_fields(masks)
+
+
+def _has_fields(masks: object) -> bool:
+    """Return whether an array is a table, with a name for each field."""
+    return getattr(getattr(masks, "dtype", None), "names", None) is not None
+
+
 @contextmanager
 def as_folders(
     predictions: Folders | Arrays, references: Folders | Arrays, cases: Iterable[str]
@@ -60,6 +83,7 @@ def as_folders(
             elif argument == "predictions" and _are_paths(masks):
                 sides.append([Path(one) for one in masks])
             else:
+                check_are_no_stacks(masks, line=f"list({argument})")
                 raise ValueError(f"{argument} must be {_WAYS}, got {brief(masks)}")
         pattern = re.compile(re.escape(str(top)) + r"/(predictions|references)(?:/(.+?)\.npy)?")
 

@@ -41,7 +41,7 @@ from fairseg.io.structure_files import hint_of_layout
 from fairseg.metrics.distance import Empty
 from fairseg.metrics.masks import Structures
 from fairseg.metrics.score import OF_LESIONS, Measures
-from fairseg.scoring.arrays import Arrays, Folders, as_folders
+from fairseg.scoring.arrays import Arrays, Folders, as_folders, check_are_no_stacks
 from fairseg.scoring.case import Job, Result, score_files
 from fairseg.scoring.cross_check import cross_check_scores, import_medpy, read_by_medpy
 from fairseg.scoring.labels import LabelMap, check_structures_occur, label_map, values_of
@@ -59,11 +59,7 @@ def evaluate_as_meant(*args: Any, **options: Any) -> Call:
     Raises:
         ValueError: one array is given in the place of folders.
     """
-    if any(hasattr(arg, "shape") and not isinstance(arg, pd.DataFrame) for arg in args[:2]):
-        raise ValueError(
-            "predictions and references must be folders, or arrays by case, {'p01': mask}, got arrays: "
-            "fairseg.metrics.score_case(prediction, reference, labels={'LV': 1}) scores those of one case"
-        )
+    check_are_no_stacks(*args[:2], line="fairseg.evaluate(list(predictions), list(references), cohort)")
     return args, {"cohort" if name == "groups" else name: value for name, value in options.items()}
 
 

@@ -3,6 +3,7 @@
 The oracle of missing values is pandas' own reader.
 """
 
+import gzip
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 import fairseg
@@ -344,11 +346,51 @@ def test_where_many_ages_are_not_known_the_text_that_says_so_is_named(
             fairseg.audit(path, by="age", bins=bins)
 
 
-@pytest.mark.parametrize("name", ["t.csv.gz", "t.feather", "t.pkl", "t.json", "t.ods"])
+@pytest.mark.parametrize("name", ["t.nii.gz", "t.feather", "t.pkl", "t.json", "t.ods"])
 def test_formats_that_are_not_read_are_told_those_that_are(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("{}")
     with pytest.raises(ValueError, match=r"must be a table in a format that is read: CSV \(\.csv"):
         read_table(tmp_path / name)
+
+
+def test_a_packed_table_is_read_as_it_is(tmp_path: Path) -> None:
+    table = pd.DataFrame({"subject": [f"p{at}" for at in range(24)], "sex": ["F", "M"] * 12, "dice": 0.9})
+    for name in ("t.csv", "t.csv.gz", "T.TSV.GZ"):
+        table.to_csv(tmp_path / name, index=False, sep="\t" if "T" in name else ",", compression="infer")
+    (tmp_path / "T.TSV.GZ").write_bytes(gzip.compress(table.to_csv(index=False, sep="\t").encode()))
+    expected = Scores.of(tmp_path / "t.csv")
+    for name in ("t.csv.gz", "T.TSV.GZ"):
+        pd.testing.assert_frame_equal(Scores.of(tmp_path / name).table, expected.table)
+    assert fairseg.compare(tmp_path / "t.csv.gz", str(tmp_path / "t.csv"), by="sex").verdicts
+    (tmp_path / "cut.csv.gz").write_bytes((tmp_path / "t.csv.gz").read_bytes()[:40])
+    (tmp_path / "no.csv.gz").write_text("subject,dice")
+    for name in ("cut.csv.gz", "no.csv.gz"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be read: "):
+            Scores.of(tmp_path / name)
+
+
+class Polars:
+    """A table of another library, such as polars' DataFrame."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.columns, self._table = list(table), table
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self._table
+
+
+def test_tables_of_other_libraries_are_taken(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"case": [f"p{at}" for at in range(24)], "sex": ["F", "M"] * 12})
+    scores = table.assign(dice=rng.uniform(0.8, 0.9, 24))
+    expected = fairseg.audit(scores, by="sex")
+    for other in (Polars(scores), pyarrow.Table.from_pandas(scores)):
+        assert repr(fairseg.audit(other, by="sex")) == repr(expected)
+        assert repr(fairseg.audit(scores=other, by="sex")) == repr(expected)
+        assert fairseg.compare({"a": other, "b": scores}, groups=table["sex"]).verdicts
+        assert fairseg.compare([other, other], by="sex").verdicts
+        assert fairseg.check(other).severity == fairseg.check(scores).severity
+    pd.testing.assert_frame_equal(read_cohort(Polars(table)), read_cohort(table))
 
 
 def test_the_summary_of_nnunet_is_told_its_command(tmp_path: Path) -> None:
@@ -369,6 +411,10 @@ def test_columns_are_named_in_python_as_in_the_commands(caplog: pytest.LogCaptur
 def test_several_names_in_one_option_are_told_apart() -> None:
     table = {"subject": list("abcd"), "sex": list("FFMM"), "site": list("ABAB"), "dice": [0.9] * 4}
     with pytest.raises(
-        ValueError, match=r"name each by itself, such as --by sex --by site, in Python by=\['sex'"
+        ValueError,
+        match=r"name each by itself, such as by=\['sex', 'site'\] \(in a command --by sex --by site\)",
     ):
         fairseg.audit(table, by="sex,site")
+    for by in ("sex*site", "sex & site", "sex x site", "sex:site", "sex and site"):
+        with pytest.raises(ValueError, match=r"name each by itself, such as by=\['sex', 'site'\]"):
+            fairseg.audit(table, by=by)

@@ -19,7 +19,14 @@ from fairseg.cohort.reading import TableOptions
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, attributes_of, compare_as_meant, is_vector, strata_ids
+from fairseg.report.analyses import (
+    analyses_of,
+    attributes_of,
+    check_has_attributes,
+    compare_as_meant,
+    is_vector,
+    strata_ids,
+)
 from fairseg.report.compare.answer import answer
 from fairseg.report.compare.card import card_of
 from fairseg.report.compare.compared import Compared
@@ -199,6 +206,8 @@ def compare(
         sections.preregistered.check_metric(next(iter(scores.values())).title)
     if sections.pseudonyms is not None:
         scores = hide(scores, sections.pseudonyms)
+    for one in scores.values():
+        check_has_attributes(one, question["by"])
     scores = without_names_of_models(scores, attributes_of(question))
     matched, notes = match(scores)
     baseline = next(iter(scores))
