@@ -29,7 +29,7 @@ from tabulate import tabulate
 from fairseg.io.parallel import run_all
 from fairseg.statistics.findings import Grouping, PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import judge_page
+from fairseg.statistics.judgement import judge_page
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]

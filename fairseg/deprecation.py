@@ -36,6 +36,7 @@ MODULES = {
     "fairseg.training.predict": "fairseg.training.prediction",
     "fairseg.integrations.nnunet.settings": "fairseg.integrations.nnunet.environment",
     "fairseg.training.experiment": "fairseg.experiment",
+    "fairseg.statistics.page": "fairseg.statistics.judgement",
     "fairseg.training.demo": "fairseg.experiment.demo",
 }
 

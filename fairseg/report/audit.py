@@ -45,7 +45,7 @@ from fairseg.scoring.arrays import Arrays, Folders
 from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import judge_page
+from fairseg.statistics.judgement import judge_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

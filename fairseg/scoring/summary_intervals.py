@@ -1,6 +1,6 @@
 """Intervals of the figures of a summary: medians, spread, gaps and other measures of fairness.
 
-These are the paper's own measures. Verdicts rest on `fairseg.statistics.page`, not on these intervals.
+These are the paper's own measures. Verdicts rest on `fairseg.statistics.judgement`, not on these intervals.
 """
 
 from collections.abc import Sequence

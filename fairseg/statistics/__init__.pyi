@@ -13,8 +13,8 @@ from .gains import judge_gains as judge_gains
 from .intervals import bootstrap_interval as bootstrap_interval
 from .intervals import group_intervals as group_intervals
 from .judge_options import JudgeOptions as JudgeOptions
+from .judgement import judge_page as judge_page
 from .limits import Interval as Interval
-from .page import judge_page as judge_page
 from .planning import SampleSizes as SampleSizes
 from .planning import detectable_failures as detectable_failures
 from .planning import detectable_shifts as detectable_shifts

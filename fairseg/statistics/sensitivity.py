@@ -10,9 +10,9 @@ from fairseg.metrics.fairness import Floats
 from fairseg.statistics.batches import Integers
 from fairseg.statistics.differences import differences
 from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Grouping, PageJudgement, ReasonKind
+from fairseg.statistics.judgement import judge_page
 from fairseg.statistics.limits import Interval, Resampling
 from fairseg.statistics.means import welch_limits
-from fairseg.statistics.page import judge_page
 from fairseg.statistics.page_level import members
 from fairseg.statistics.verdicts import Verdict
 

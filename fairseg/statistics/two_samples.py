@@ -3,7 +3,7 @@
 The typical case: Brunner and Munzel (2000) test the relative effect P(X > Y) + P(X = Y) / 2 against a half.
 Unlike Mann-Whitney's, the test keeps its level where the groups spread unequally; `location_shift` has the
 estimate and the limits that belong to it. Shares: Fisher's exact test and Newcombe's (1998, method 10)
-limits. `fairseg.statistics.page` corrects these tests over a whole page.
+limits. `fairseg.statistics.judgement` corrects these tests over a whole page.
 """
 
 from functools import lru_cache

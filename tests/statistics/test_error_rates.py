@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 from fairseg.metrics.fairness import Floats
 from fairseg.statistics.findings import Grouping, PageJudgement
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import judge_page
+from fairseg.statistics.judgement import judge_page
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 OPTIONS = JudgeOptions(permutations=199)

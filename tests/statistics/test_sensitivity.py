@@ -8,7 +8,7 @@ from scipy.stats import trim_mean, ttest_ind
 
 from fairseg.statistics.findings import Grouping
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import judge_page
+from fairseg.statistics.judgement import judge_page
 from fairseg.statistics.sensitivity import Variant, influential_rows, judge_centres, judge_variants, leave_out
 from fairseg.statistics.verdicts import Verdict
 

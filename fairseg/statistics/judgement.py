@@ -107,15 +107,17 @@ def judge_page(
         for one in groupings
     }
 
+    # Of all subjects, and of those of known group.
     def of_all(attribute: str, in_group: Members) -> list[GroupFacts]:
         return with_failing([one.facts(attribute, "", in_group) for one in measured], structures[0], options)
+
+    everyone = of_all("", np.ones(len(values), dtype=bool))
 
     def of_known(grouping: Grouping) -> list[GroupFacts]:
         if (grouping.ids < 0).any():
             return of_all(grouping.name, grouping.ids >= 0)
         return [replace(fact, attribute=grouping.name) for fact in everyone]
 
-    everyone = of_all("", np.ones(len(values), dtype=bool))
     known = [fact for grouping in groupings for fact in of_known(grouping)]
     drafts = [
         draft

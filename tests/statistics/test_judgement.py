@@ -19,7 +19,7 @@ from fairseg.statistics.findings import (
 )
 from fairseg.statistics.group_facts import StructureScores, hardest
 from fairseg.statistics.judge_options import JudgeOptions
-from fairseg.statistics.page import judge_page
+from fairseg.statistics.judgement import judge_page
 from fairseg.statistics.reasons import severity
 from fairseg.statistics.two_samples import fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
