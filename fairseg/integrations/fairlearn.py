@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from fairlearn.metrics import MetricFrame
 
 from fairseg.cohort.groups import Groups
 from fairseg.cohort.ids import as_ids
 from fairseg.cohort.levels import level_text
+from fairseg.integrations import needs
 from fairseg.io.sentences import brief, listed, not_among
 from fairseg.metrics.fairness import Statistic, by_group
 from fairseg.scoring.summary import summarize
 from fairseg.scoring.table import Scores
+
+with needs("fairlearn"):
+    from fairlearn.metrics import MetricFrame
 
 __all__ = ["group_values", "metric_frame"]
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from fairseg.cohort.vectors import Vector
+from fairseg.integrations import needs
 from fairseg.integrations.voxel_counts import (
     FairnessGapValue,
     GroupVoxelCounts,
@@ -20,6 +19,10 @@ from fairseg.integrations.voxel_counts import (
     WorstGroupValue,
 )
 from fairseg.losses.grouping import to_device
+
+with needs("torchmetrics"):
+    from torchmetrics import Metric
+    from torchmetrics.utilities import dim_zero_cat
 
 __all__ = ["FairnessGap", "GroupCounts", "GroupDice", "GroupReport", "SkewedErrorRatio", "WorstGroupDice"]
 
