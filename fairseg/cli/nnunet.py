@@ -119,7 +119,9 @@ def scores(
     write_files(out.parent, fairseg.scoring.scores_to_files(read, out.name), "scores")
     click.echo(f"{counted(read['case'].nunique(), 'case')} read: {out}")
     if not metrics:
-        for note in fairseg.scoring.Scores.of(read).notes[1:]:  # the first says whose Dice it is
+        scores = fairseg.scoring.Scores.of(read)
+        others = [note for note in scores.notes if note not in scores.doubts]
+        for note in (*scores.doubts, *others[1:]):  # the first says whose Dice it is
             click.echo(f"fairseg: note: {note}", err=True)
     return 0
 

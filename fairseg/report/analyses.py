@@ -93,9 +93,9 @@ def audit_as_meant(*args: Any, groups: Any = None, **options: Any) -> Call:
     names = args[0] if args else options.get("scores")
     args, groups = tuple(_as_column(one, names) for one in args), _as_column(groups, names)
     options |= {"scores": _as_column(options["scores"], names)} if "scores" in options else {}
-    check_are_no_stacks(
-        *args[:2], line="fairseg.audit(list(predictions), list(references), cohort, by='sex')"
-    )
+    if len(args) > 1:
+        line = "fairseg.audit(list(predictions), list(references), cohort, by='sex')"
+        check_are_no_stacks(*args[:2], line=line)
     arrays = len(args) > 1 and any(map(are_arrays, args[:2]))
     if len(args) > 1 and not arrays and all(map(_is_table, args[:2])):
         raise TypeError("audit takes one table; of two type fairseg.compare({'a': a, 'b': b}, by='sex')")

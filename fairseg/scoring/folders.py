@@ -172,8 +172,9 @@ def _score(
     predictions: Folders | Arrays, references: str | Path | Arrays, cohort: Cohort, **options: Any
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table of `evaluate`, and the notes that belong to no row of it; all are logged."""
-    read = _checked(cohort)
-    with as_folders(predictions, references, read[0].index) as (predicted, true, name_arrays):
+    table, notes_on_table, doubts = _checked(cohort)
+    read = table, notes_on_table
+    with as_folders(predictions, references, table.index) as (predicted, true, name_arrays):
         scores, notes = _score_files(predicted, true, read, **options)
     for name in (NOTE, SKIPPED):
         if name in scores:
@@ -181,7 +182,8 @@ def _score(
     notes = [note if isinstance(note, NamingNote) else name_arrays(note) for note in notes]
     checked = Scores.of(scores)
     left_out = [f"skipped case {case}: {error}" for case, error in checked.reasons.items()]
-    for note in (*notes, *checked.notes, *left_out[:_MOST_ERRORS]):
+    on_rows = [note for note in checked.notes if note not in checked.doubts]  # a reader logged those
+    for note in (*notes, *doubts, *on_rows, *left_out[:_MOST_ERRORS]):
         logger.warning("%s", note)
     if len(left_out) > _MOST_ERRORS:
         logger.warning("skipped %s", counted(len(left_out) - _MOST_ERRORS, "more case"))
@@ -296,12 +298,12 @@ def _run(
     return results
 
 
-def _checked(cohort: Cohort) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the cohort indexed by case, with the column subject first, and the notes of reading it."""
+def _checked(cohort: Cohort) -> tuple[pd.DataFrame, tuple[str, ...], tuple[str, ...]]:
+    """Return the cohort indexed by case, with the column subject first, and the notes and doubts on it."""
     read = clean_cohort(cohort)
     if reserved := [name for name in NO_ATTRIBUTES[2:] if name in read.frame and name != NOTE]:
         raise ValueError(f"cohort must not use the names of scores for attributes, got {reserved}")
-    return read.frame.set_index("case"), read.notes
+    return read.frame.set_index("case"), read.notes, read.doubts
 
 
 def _match(

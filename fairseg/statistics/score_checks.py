@@ -41,7 +41,9 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     """
     values = np.asarray(scores, dtype=np.float64)
     values = values.reshape(len(values), -1)
-    telling = np.isfinite(values) & ~_of_round_ones(np.where(np.isfinite(values), values, 0.0))
+    known = np.where(np.isfinite(values), values, 0.0)
+    unrounded = np.isfinite(values) & ~_are_round(known)
+    telling = unrounded & ~_of_round_ones(known)
     rows = np.flatnonzero(telling.any(1))
     if not rows.size:
         return ()
@@ -50,28 +52,35 @@ def duplicate_rows(scores: npt.ArrayLike) -> tuple[tuple[int, ...], ...]:
     order = np.argsort(back.ravel(), kind="stable")
     starts = np.flatnonzero(np.diff(back.ravel()[order], prepend=-1))
     sets = [part for part in np.split(rows[order], starts[1:]) if part.size > 1]
-    sets = [part for part in sets if not _agree_by_chance(values[part[0]][telling[part[0]]], len(values))]
+    sets = [
+        part
+        for part in sets
+        if unrounded[part[0]].sum() >= _ENOUGH
+        or not _agree_by_chance(values[part[0]][unrounded[part[0]]], len(values))
+    ]
     return tuple(sorted(tuple(sorted(part.tolist())) for part in sets))
 
 
+def _are_round(values: Floats, tolerance: npt.ArrayLike | None = None) -> npt.NDArray[np.bool_]:
+    """Return which values have few decimals, in double or single precision, where 0.9123 is 0.91229999."""
+    if tolerance is None:
+        single = values == values.astype(np.float32)
+        tolerance = np.where(single, 1e-7 * np.maximum(1.0, values), 1e-9)
+    return np.asarray(np.abs(values - values.round(_DECIMALS)) <= tolerance)
+
+
 def _of_round_ones(values: Floats) -> npt.NDArray[np.bool_]:
-    """Return which values are round, or made of round ones: a mean, the IoU of a Dice and the reverse."""
-
-    def is_round(numbers: Floats, tolerance: npt.ArrayLike = 1e-9) -> npt.NDArray[np.bool_]:
-        return np.asarray(np.abs(numbers - numbers.round(_DECIMALS)) <= tolerance)
-
-    single = values == values.astype(np.float32)  # 0.9123 in single precision is 0.91229999
-    found = is_round(values, np.where(single, 1e-7 * np.maximum(1.0, values), 1e-9))
+    """Return which values are made of round ones: a mean of them, the IoU of a Dice and the reverse."""
+    found = np.zeros(values.shape, dtype=bool)
     for parts in range(2, _MOST_AVERAGED + 1):
-        found[~found] = is_round(values[~found] * parts, 1e-14 * parts * np.maximum(1.0, values[~found]))
+        rest = values[~found]
+        found[~found] = _are_round(rest * parts, 1e-14 * parts * np.maximum(1.0, rest))
     share = np.clip(values, 0.0, 1.0)
-    return found | is_round(2 * share / (1 + share), 1e-14) | is_round(share / (2 - share), 1e-14)
+    return found | _are_round(2 * share / (1 + share), 1e-14) | _are_round(share / (2 - share), 1e-14)
 
 
 def _agree_by_chance(scores: Floats, subjects: int) -> bool:
     """Return whether two of so many subjects may well agree in these unrounded scores."""
-    if scores.size >= _ENOUGH:
-        return False
     single = scores == scores.astype(np.float32)
     if subjects > _MANY and single.all():
         return True

@@ -11,6 +11,7 @@ import torch
 
 import fairseg
 from fairseg import Groups
+from fairseg.scoring import Scores
 
 SPACING = (8.0, 1.5, 1.5)
 COHORT = pd.DataFrame({"case": [f"c{place}" for place in range(6)], "sex": ["F", "M"] * 3})
@@ -129,3 +130,18 @@ def test_folders_in_the_place_of_scores_end_in_the_line_to_type(tmp_path: Path) 
         fairseg.compare(str(tmp_path), str(tmp_path), "sex")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"fairseg.audit\('.*', 'references', 'groups.csv', by='sex'\)"):
         fairseg.audit(tmp_path, by="sex")
+
+
+def test_persons_of_a_cohort_of_another_name_are_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    predicted, true = masks()
+    names = [f"c{place}" for place in range(20)]
+    cohort = pd.DataFrame({"case": names, "who": [place // 2 for place in range(20)]})
+    cohort["sex"] = np.where(cohort["who"] % 2, "F", "M")
+    predicted, true = ({case: next(iter(side.values())) for case in names} for side in (predicted, true))
+    for table in (cohort, fairseg.read_cohort(cohort)):
+        caplog.clear()
+        scores = fairseg.evaluate(predicted, true, table, spacing=SPACING, **OPTIONS)
+        assert caplog.text.count("if the column 'who'") == (1 if table is cohort else 0)
+        assert "if the column 'who'" in Scores.of(scores).doubts[0]

@@ -41,6 +41,8 @@ def test_what_is_computed_of_round_scores_is_no_evidence(decimals: int) -> None:
     for scores in made:
         assert duplicate_rows(scores) == ()
         assert len(np.unique(scores, axis=0)) < 2000
+    # Of one small lesion, whose Dice 6 / 7 tells nothing, the mean with another's is no evidence either.
+    assert duplicate_rows([[6 / 7, (6 / 7 + 112 / 131) / 2]] * 2) == ()
     exact = rng.normal(0.9, 0.01, 2000)
     assert len(duplicate_rows(np.r_[exact, exact])) == 2000
     assert len(duplicate_rows(np.r_[exact, exact] / (2 - np.r_[exact, exact]))) == 2000
