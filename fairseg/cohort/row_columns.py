@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fairseg.cohort.columns import is_attribute, metric_of, plain_name
+from fairseg.cohort.columns import PERHAPS_LABELS, is_attribute, metric_of, plain_name
 from fairseg.cohort.levels import as_float, is_missing
 from fairseg.io.cells import cells_of, each
 from fairseg.io.sentences import counted, listed
@@ -222,6 +222,34 @@ def between_rows(table: pd.DataFrame, keys: Codes) -> list[str]:
     known = [name for name in names if plain_name(name) in RUNS | _CASES]
     texts = [name for name in names if name in known or _is_text(table[name])]
     return [name for name in texts if tells_apart(table, name, keys)]
+
+
+def stacked_column(table: pd.DataFrame) -> str | None:
+    """Return the column of models or structures whose rows are alike in all attributes; else None.
+
+    So are the rows of tables of the same persons that were joined below each other.
+
+    Args:
+        table: one row a score, whose persons are not named.
+
+    >>> rows = pd.DataFrame({"sex": ["F", "M", "F"], "age": [41, 52, 63]})
+    >>> both = pd.concat([rows.assign(model="a"), rows.assign(model="b")])
+    >>> stacked_column(both), stacked_column(both.iloc[1:])
+    ('model', None)
+    """
+    known = (*RUNS, "label", *PERHAPS_LABELS)
+    names = [str(name) for name in table if plain_name(str(name)) in known]
+    attributes = [str(name) for name in table if is_attribute(name) and metric_of(str(name)) is None]
+    for name in names:
+        others = [_codes(table[other]) for other in attributes if other != name]
+        levels = _codes(table[name])
+        if not others or not 2 <= levels.max(initial=-1) + 1 <= len(levels) / 2:
+            continue
+        parts = [np.stack([one[levels == level] for one in others]) for level in range(levels.max() + 1)]
+        alike = [part[:, np.lexsort(part)] for part in parts]
+        if all(np.array_equal(alike[0], part) for part in alike[1:]):
+            return name
+    return None
 
 
 def repeats(table: pd.DataFrame) -> int:

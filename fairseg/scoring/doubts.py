@@ -5,7 +5,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from fairseg.cohort.columns import IN_PIXELS, NOTE, SKIPPED
-from fairseg.cohort.row_columns import ColumnNote, between_rows, persons_note, repeats, rows_note
+from fairseg.cohort.row_columns import (
+    ColumnNote,
+    between_rows,
+    persons_note,
+    repeats,
+    rows_note,
+    stacked_column,
+)
 from fairseg.io.sentences import NamingNote, counted, listed
 
 _NOT_SKIPPED = {"", "0", "0.0", "false", "no"}  # in the column `skipped` of a case that was scored
@@ -23,6 +30,12 @@ def row_doubts(table: pd.DataFrame, rows: pd.DataFrame, *, named: bool) -> list[
         return [
             ColumnNote(f"every row of the table stands there {times} times, and each is taken for a person")
         ]
+    if not named and (name := stacked_column(table)) is not None:
+        text = (
+            f"each row is taken for a person, and the rows of each {name} are alike in all attributes: if "
+            "these are the same persons, name them in a column subject"
+        )
+        return [ColumnNote(text, name)]
     found: list[str] = []
     unnamed = "subject" not in table or ("case" in table and bool((rows["subject"] == rows["case"]).all()))
     if unnamed:

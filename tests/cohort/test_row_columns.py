@@ -72,6 +72,12 @@ def test_neither_few_values_nor_measurements_nor_dates_are_persons(column: Any) 
     assert persons_column(named.rename(columns={"it": "Scanner"})) is None
 
 
+@pytest.mark.parametrize(("clinics", "found"), [(7, None), (8, "it")])
+def test_persons_are_eight_at_least(clinics: int, found: str | None) -> None:
+    place = np.repeat(np.arange(clinics), 5)
+    assert persons_column(pd.DataFrame({"it": place, "sex": np.where(place % 2, "F", "M")})) == found
+
+
 def test_of_an_identifier_within_persons_and_the_persons_it_is_the_finer_one() -> None:
     """A study of two images, two studies a person: to count studies is less wrong than to count images."""
     person, study = np.repeat(np.arange(30), 4), np.repeat(np.arange(60), 2)
@@ -106,3 +112,4 @@ def test_rows_that_are_all_repeated() -> None:
     assert repeats(table) == 1
     assert repeats(pd.concat([table] * 3)) == 3
     assert repeats(pd.concat([table, table.iloc[:2]])) == 1
+    assert repeats(pd.concat([table, table, table.iloc[:1]])) == 1  # one of them three times

@@ -153,6 +153,18 @@ def test_models_in_one_table_are_told_of(structures: pd.DataFrame, name: str, on
     assert doubt[1:] in str(fairseg.audit(both, by="sex"))
 
 
+def test_models_and_structures_of_persons_without_names_are_told_of(structures: pd.DataFrame) -> None:
+    """Two rows a person, one a model or structure: without names they are counted as two persons."""
+    rows = structures.drop(columns="subject").assign(age=np.repeat(np.arange(40, 70), 2))
+    for name in ("model", "label", "region", "Network"):
+        table = rows.rename(columns={"vessel": name})
+        told = f"the rows of each {name} are alike in all attributes"
+        assert told in str(fairseg.audit(table, by="sex"))
+        assert told not in str(fairseg.audit(table.iloc[1:], by="sex"))  # one row less: perhaps others
+    assert not Scores.of(rows.rename(columns={"vessel": "method"}).drop(columns=["age", "sex"])).doubts
+    assert "alike in all" not in str(fairseg.audit(rows.assign(fold=[*range(5)] * 12), by="sex"))
+
+
 def test_rows_that_are_there_twice(structures: pd.DataFrame) -> None:
     table = structures.drop_duplicates("subject").drop(columns="vessel")
     twice = pd.concat([table, table])
