@@ -193,7 +193,7 @@ def test_pseudonyms_hide_names_in_doubts() -> None:
 def test_distances_in_pixels_among_millimetres_are_told_of(structures: pd.DataFrame) -> None:
     table = structures.rename(columns={"vessel": "label"}).assign(hd=3.0, distance_unit="mm")
     table.loc[:4, "distance_unit"] = "px"  # of the first three subjects, one of one structure only
-    told = "distances of 3 of 30 cases are in pixels and left out, as the others are in mm"
+    told = "3 of 30 cases have distances in pixels, which are left out, as the others are in mm."
     assert told in fairseg.audit(table, by="sex").notes[0]
     assert told in str(fairseg.audit(table, by="sex"))
     assert told in str(fairseg.audit(Scores.of(table).to_frame(), by="sex"))
