@@ -17,9 +17,9 @@ from fairseg.io.arguments import fits
 from fairseg.io.calls import says_what_to_type
 from fairseg.io.sentences import listed
 from fairseg.metrics.fairness import Floats
-from fairseg.report.analyses import analyses_of, overall_scores, with_groups
+from fairseg.report.analyses import analyses_of, attributes_of, overall_scores, with_groups
 from fairseg.report.tables import Cell, Table, grid
-from fairseg.report.templates import say
+from fairseg.report.templates import as_sentence, say
 from fairseg.scoring.subjects import subject_names
 from fairseg.scoring.table import Scores
 from fairseg.statistics.findings import Grouping
@@ -103,6 +103,7 @@ class PlanResult:
         title: of the score.
         power: that was asked for.
         alpha: two-sided level of one comparison.
+        notes: what the rows of the pilot may be of, against what they were taken for, one line each.
     """
 
     pairs: tuple[PlannedPair, ...]
@@ -112,6 +113,7 @@ class PlanResult:
     title: str
     power: float
     alpha: float
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sentence(self) -> str:
@@ -139,13 +141,14 @@ class PlanResult:
         return pd.DataFrame(rows, columns=[*names, "power", "alpha", "low", "high"])
 
     def __str__(self) -> str:
-        return self.sentence
+        return "\n".join([self.sentence, *self.notes])
 
     def __repr__(self) -> str:
-        return f"{self.sentence}\n\n{grid(self._shown())}"
+        return "\n\n".join([self.sentence, grid(self._shown()), *self.notes])
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.sentence)}</p>{self._shown().to_frame().to_html()}"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<p>{escape(self.sentence)}</p>{self._shown().to_frame().to_html()}{notes}"
 
     def _shown(self) -> Table:
         """Return the table as people read it."""
@@ -283,7 +286,9 @@ def plan(
     for second, of_second in others:
         rate = min(float((pool < failure_threshold).mean()) for pool in (of_first, of_second))
         pairs.append(planned(first, of_first, second, of_second, rate))
-    return PlanResult(tuple(pairs), endpoint, sizes is not None, True, checked.title, power, alpha)
+    used = set() if by is None else attributes_of({"by": by, "also": (), "adjust": ()})
+    notes = tuple(as_sentence(one) for one in checked.doubts if getattr(one, "column", "") not in used)
+    return PlanResult(tuple(pairs), endpoint, sizes is not None, True, checked.title, power, alpha, notes)
 
 
 def _check_assumptions(scores: Any, endpoint: str, **assumptions: float | None) -> None:

@@ -59,6 +59,9 @@ def test_persons_of_an_unknown_name_are_told_of_everywhere(images: pd.DataFrame,
     assert found.loc["doubted", "severity"] == "warning"
     assert "xid" in found.loc["doubted", "what"]
     assert "doubted" in set(fairseg.check(images.drop(columns="dice")).findings["kind"])
+    plan = fairseg.plan(images, by="sex", difference=0.02)
+    assert TELLS in str(plan)
+    assert "30 values in 60 cases" in plan._repr_html_()
     page = result.save(tmp_path / "report").read_text()
     assert "--subject-column" in page
     assert "with 30 values in 60 cases" in page
