@@ -13,7 +13,7 @@ from fairseg.report.analyses import Analysis
 from fairseg.report.audited import Audited
 from fairseg.report.findings_table import hardest_name, telling
 from fairseg.report.templates import render_text, say
-from fairseg.statistics.findings import Comparison, Finding, Reason, ReasonKind
+from fairseg.statistics.findings import ALL_OTHERS, Comparison, Finding, Reason, ReasonKind
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 # A reader must know who is not judged or has no score, whatever is shown.
@@ -45,14 +45,20 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     groups = {fact.group for fact in facts if fact.n}
     shown_of_each = bool(groups) and groups <= {fact.group for fact in failing}
     everyone = bool(all_fail) and shown_of_each and not analysis.members.unknown
+    others = _others(result, comparisons, lead)
+    beside = None if lead is None else _with_or_without(comparisons, lead)
+    # Shown, and of the other group: a reader who is not told takes the one for the whole truth.
+    turned = beside if lead is not None and beside in others and beside.worse != lead.worse else None
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
         title=result.scores.spoken_title,
         options=result.options,
         lead=None if lead is None else spoken(lead, result),
-        also=[spoken(finding, result) for finding in _others(result, comparisons, lead)],
+        also=[spoken(finding, result) for finding in others if finding is not turned],
+        turned=None if turned is None else spoken(turned, result),
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
+        beside_all=any(ALL_OTHERS in (one.first, one.second) for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
         failing=failing or all_fail,
         everyone=everyone,
@@ -60,7 +66,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=analysis.grouping.reference_name,
-        other_way=None if lead is None else _other_way(comparisons, lead),
+        other_way=None if lead is None else _other_way(beside, lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),
         adjusted=any(finding.adjusted for one in comparisons for finding in one.findings),
@@ -79,7 +85,6 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
     worse, better = sides if positive is of_second else sides[::-1]
     value = {finding.first: finding.value_first, finding.second: finding.value_second}
     write = numbers.score if finding.endpoint is Endpoint.TYPICAL else numbers.points_of
-    difference = value[better] - value[worse]
     return {
         "endpoint": finding.endpoint.name,
         "hardest": hardest_name(result, finding.structure),
@@ -90,7 +95,8 @@ def spoken(finding: Finding, result: Audited) -> dict[str, Any]:
         "value_worse": value[worse],
         "value_better": value[better],
         # Medians may lie the other way round than the typical difference, and then do not support it.
-        "medians_agree": finding.endpoint is Endpoint.TYPICAL and round(difference, 3) > 0,
+        "medians_agree": finding.endpoint is Endpoint.TYPICAL
+        and round(value[better], 3) > round(value[worse], 3),
         "by": write(by, apart=[finding.margin]),
         "limits": numbers.span(low, high, write, apart=(0.0, finding.margin, -finding.margin)),
         "times": finding.times_subjects,
@@ -108,26 +114,34 @@ def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Findi
 def _others(result: Audited, comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
     """Return the other shown findings on the pair of the leading one, the most telling first.
 
-    With strata held fixed they come last, since most repeat another one.
+    Those by which it is the other group that is worse off come before the others, and those with strata held
+    fixed last, since most repeat another one.
     """
     if lead is None:
         return []
     pair = (lead.first, lead.second)
     findings = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
-    # Among many equal scores a shift of size 0 may be shown.
-    slight = [
-        one for one in findings if one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0
+    others = [
+        one
+        for one in findings
+        if one is not lead
+        # Among many equal scores a shift of size 0 may be shown.
+        and not (one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0)
     ]
-    others = [finding for finding in findings if finding is not lead and finding not in slight]
-    return sorted(others, key=lambda finding: (finding.adjusted, *telling(finding, result)))
+    return sorted(others, key=lambda one: (one.worse == lead.worse, one.adjusted, *telling(one, result)))
 
 
-def _other_way(comparisons: Sequence[Comparison], lead: Finding) -> dict[str, Any] | None:
-    """Return the leading finding with strata held fixed, or without where it has them, unless it is shown."""
+def _with_or_without(comparisons: Sequence[Comparison], lead: Finding) -> Finding | None:
+    """Return the leading finding with strata held fixed, or without where it has them."""
     same = (lead.first, lead.second, lead.structure, lead.endpoint, not lead.adjusted)
-    for row in (row for one in comparisons for row in one.findings):
-        if (row.first, row.second, row.structure, row.endpoint, row.adjusted) != same or row.shown:
-            continue
+    rows = [row for one in comparisons for row in one.findings]
+    at = [(row.first, row.second, row.structure, row.endpoint, row.adjusted) for row in rows]
+    return rows[at.index(same)] if same in at else None
+
+
+def _other_way(row: Finding | None, lead: Finding) -> dict[str, Any] | None:
+    """Return what is said of the leading finding with strata held fixed, or without, if it is not shown."""
+    if row is not None and not row.shown:
         gap, low, high = row.disadvantage
         if lead.worse == lead.first:
             gap, low, high = -gap, -high, -low

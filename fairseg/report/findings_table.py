@@ -10,7 +10,7 @@ from fairseg.report.audited import Audited
 from fairseg.report.tables import Cell, Heading, Table
 from fairseg.report.templates import say
 from fairseg.scoring.summary import ALL
-from fairseg.statistics.findings import Finding, GroupFacts
+from fairseg.statistics.findings import Comparison, Finding, GroupFacts
 from fairseg.statistics.gain_findings import GainRow
 from fairseg.statistics.group_facts import HARDEST_SHARE
 from fairseg.statistics.judge_options import JudgeOptions
@@ -54,22 +54,29 @@ def _fact_cells(fact: GroupFacts, options: JudgeOptions) -> list[Cell]:
 def endpoints_table(result: Audited, analysis: Analysis) -> Table:
     """Return the findings that a verdict rests on: all overall ones of an attribute and other shown ones.
 
-    Those with strata held fixed are among them. Of many comparisons the most telling come first: the first
-    with all its overall findings, each other with one; the rest stands in `findings_table`.
+    Those with strata held fixed are among them, and of an open comparison the least certain of any structure.
+    Of many comparisons those of the worst verdict come first, and of these the most telling, of which the
+    answer speaks: the first with all its overall findings, each other with one; the rest stands in
+    `findings_table`.
     """
+
+    def rows_of(one: Comparison) -> list[Finding]:
+        still_open = [row for row in one.findings if _is_open(row)] if one.verdict is Verdict.OPEN else []
+        least_certain = min(still_open, key=lambda row: telling(row, result), default=None)
+        overall = result.structures[0]
+        return [row for row in one.findings if row.shown or row.structure == overall or row is least_certain]
+
     comparisons = [one for one in result.judgement.comparisons if one.attribute == analysis.name]
     judged = [one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]
     several = len(comparisons) > 1
-    of_pairs = [
-        [row for row in one.findings if row.shown or row.structure == result.structures[0]]
-        for one in sorted(judged, key=lambda one: ORDER.index(one.verdict))
-    ]
+    judged.sort(key=lambda one: ORDER.index(one.verdict))
+    of_pairs = list(map(rows_of, judged))
     if sum(map(len, of_pairs)) > _MOST_ENDPOINTS and len(of_pairs) > 1:
-        # The answer speaks of all endpoints of the pair that says most.
-        leading = [(min(rows, key=lambda row: telling(row, result)), rows) for rows in of_pairs]
-        (lead, rows), *others = sorted(leading, key=lambda pair: telling(pair[0], result))
-        first = [row for row in rows if row is lead or row.structure == result.structures[0]]
-        of_pairs = [first, *([row] for row, _ in others)][: max(1, _MOST_ENDPOINTS + 1 - len(first))]
+        leads = {id(one): min(rows_of(one), key=lambda row: telling(row, result)) for one in judged}
+        judged.sort(key=lambda one: (ORDER.index(one.verdict), telling(leads[id(one)], result)))
+        lead, *others = (leads[id(one)] for one in judged)
+        first = [row for row in rows_of(judged[0]) if row is lead or row.structure == result.structures[0]]
+        of_pairs = [first, *([row] for row in others)][: max(1, _MOST_ENDPOINTS + 1 - len(first))]
     findings = [row for rows in of_pairs for row in rows]
     lines = []
     last: tuple[str, str] | None = None
@@ -101,10 +108,14 @@ def telling(row: Finding, result: Audited) -> tuple[bool, bool, bool, float, int
     """
     weight = 0.5 if row.endpoint is Endpoint.HARDEST else 1.0  # as in the error control over the page
     size = -weight * float(np.nan_to_num(abs(row.estimate))) / row.margin
-    if row.verdict is Verdict.OPEN and not row.inside:
-        size = -float(np.nan_to_num(row.times_subjects, posinf=np.inf))
     single = row.structure != result.structures[0]
+    if _is_open(row):
+        size, single = -float(np.nan_to_num(row.times_subjects, posinf=np.inf)), False
     return not row.shown, row.inside, single, size, list(Endpoint).index(row.endpoint)
+
+
+def _is_open(row: Finding) -> bool:
+    return row.verdict is Verdict.OPEN and not row.inside
 
 
 def most_telling(rows: Sequence[Finding], result: Audited, most: int = MOST_GAPS) -> list[Finding]:

@@ -117,6 +117,7 @@ def plot_gaps(
     name_rows(ax, ticks)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     label = say("gap_axis", endpoint=endpoint.name, title=result.scores.title)
+    label = label.replace(": ", ":\n")  # which fits half a page
     if len(rows) < len(findings):
         label += f"\n(the {len(rows)} of {len(findings)} that say most)"
     ax.set_xlabel(label)

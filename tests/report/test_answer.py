@@ -243,3 +243,28 @@ def test_a_difference_of_nothing_is_told_from_the_side_on_which_its_limits_lie(n
     assert (
         f"Least certain: {names[1]} typically lies 0.000 behind {names[0]} (0.000 to 0.1" in result.sentence
     )
+
+
+def test_a_gap_that_is_turned_round_with_strata_held_fixed_is_said_at_once() -> None:
+    """On each scanner women are 0.03 ahead, and most of them were on the poor one."""
+    rng = np.random.default_rng(0)
+    cells = [("M", "X", 160, 0.90), ("M", "Y", 40, 0.80), ("F", "X", 40, 0.93), ("F", "Y", 160, 0.83)]
+    people = pd.concat([pd.DataFrame({"sex": [sex] * n, "scanner": at, "m": m}) for sex, at, n, m in cells])
+    people["subject"] = np.arange(400)
+    parts = [people.assign(label=name, dice=rng.normal(people["m"], 0.01)) for name in "wxyz"]
+    result = fairseg.audit(pd.concat(parts).drop(columns="m"), by="sex", reference="M", adjust="scanner")
+    gap, yet, also = result.sentence.split(". ")[:3]
+    assert gap.startswith("A gap is shown: median Dice is lower in F (0.83")
+    assert re.match(r"Yet with scanner held fixed, Dice is lower in M than in F by 0\.030 \(0\.02.*\)", yet)
+    assert also.startswith("Also shown: M has more subjects among the hardest tenth")
+    assert re.search(r"; and \d+ more between these groups, for which either is worse off\.", result.sentence)
+
+
+def test_shares_of_the_hardest_are_of_a_group_and_not_of_the_hardest() -> None:
+    """Of the hardest tenth 94% are M, since nearly all subjects are; of F twice as many are in it."""
+    rng = np.random.default_rng(1)
+    parts = [rng.normal(mean, 0.02, size) for mean, size in ((0.9, 906), (0.7, 94), (0.9, 23), (0.7, 6))]
+    result = fairseg.audit(np.concatenate(parts), groups=np.repeat(["M", "F"], [1000, 29]), reference="M")
+    row = result.findings.set_index("endpoint").loc["hardest tenth"]
+    words = f"{100 * row['estimate']:.1f} points more of F than of M are among the hardest tenth"
+    assert f"Least certain: {words}" in result.sentence

@@ -16,6 +16,7 @@ from fairseg.report.card import to_terminal
 from fairseg.report.cohort_table import parts_table
 from fairseg.report.compare.tables import findings_table as all_gains
 from fairseg.report.findings_table import (
+    ORDER,
     endpoints_table,
     findings_table,
     groups_table,
@@ -154,6 +155,27 @@ def test_of_an_open_pair_the_card_shows_the_row_that_is_open() -> None:
         ((row, text),) = of_pair.items()
         assert "typical case" not in row
         assert text == "Not enough evidence"
+
+
+@pytest.mark.parametrize("tail_margin", [0.1, 0.3])
+def test_the_card_of_many_groups_begins_with_what_the_answer_speaks_of(tail_margin: float) -> None:
+    """Five large sites are shown to be alike, with shown differences; a small one is open, or behind."""
+    rng = np.random.default_rng(0 if tail_margin < 0.2 else 3)
+    step = 0.0008 if tail_margin < 0.2 else 0.004
+    means = {name: 0.898 + step * number for number, name in enumerate("ABCDE")}
+    dice = [rng.normal(mean, 0.008, 3000) for mean in means.values()]
+    small = rng.normal(0.9 if tail_margin < 0.2 else 0.893, 0.012, 40)
+    names = np.repeat([*means, "Small"], [3000] * 5 + [40])
+    result = fairseg.audit(np.concatenate([*dice, small]), groups=names, tail_margin=tail_margin)
+    card = endpoints_table(result, result.analyses[0])
+    labels = [cells[0].text for cells in card.cells]
+    assert "Small" in card.rows[0].name
+    assert "Small" in result.sentence
+    pairs = [tuple(sorted(row.name.split(":")[0].split(" against "))) for row in card.rows]
+    verdicts = {tuple(sorted((one.first, one.second))): one.verdict for one in result.judgement.comparisons}
+    order = [ORDER.index(verdicts[pair]) for pair in pairs]
+    assert order == sorted(order)
+    assert labels[0] != "No relevant gap shown"
 
 
 def test_the_answer_counts_what_it_does_not_tell() -> None:

@@ -594,6 +594,36 @@ def test_small_groups_that_are_served_well_but_otherwise(rng: np.random.Generato
     assert [(reason.group, reason.facts[0].n) for reason in many.reasons["group"]] == [(None, 27)]
 
 
+@pytest.mark.parametrize("size", [2000, 3000])
+def test_hardest_cases_are_worse_by_their_means_whatever_counts_of_milder_ones_say(size: int) -> None:
+    """3% of A are missed, of B 7% are a little low: more of B are among the hardest twentieth."""
+    rng = np.random.default_rng(0)
+    missed, low = np.clip(rng.normal(0.9, 0.02, (2, size)), 0.82, 0.98)
+    missed[: round(0.03 * size)] = 0.03
+    low[: round(0.07 * size)] = rng.normal(0.78, 0.01, round(0.07 * size))
+    (comparison,) = judge(missed, low).comparisons
+    assert comparison.verdict is Verdict.OPEN
+    (reason,) = (one for one in comparison.reasons if one.kind is ReasonKind.SEVERITY)
+    assert (reason.group, reason.against) == ("A", "B")
+    assert reason.difference is not None
+    lowest = [np.sort(part)[: size // 10].mean() for part in (missed, low)]
+    assert reason.difference.estimate == pytest.approx(lowest[1] - lowest[0])
+
+
+def test_alike_groups_seldom_have_hardest_cases_that_are_worse() -> None:
+    """One in a hundred of each is missed: of 200 pairs at most those of three tests at their level."""
+    level = OPTIONS.alpha / 5
+    for sizes in ((60, 400), (400, 400)):
+        members = np.repeat([True, False], sizes)
+        shown = 0
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            scores = np.where(rng.random(sum(sizes)) < 0.01, 0.0, rng.normal(0.9, 0.02, sum(sizes)))
+            measured = [StructureScores("Overall", scores, OPTIONS)]
+            shown += bool(severity((("A", members), ("B", ~members)), measured, OPTIONS))
+        assert shown <= stats.binom.isf(1e-4, 200, 3 * level)
+
+
 def test_hardest_cases_that_are_worse_by_less_than_the_margin_are_no_reason() -> None:
     """Of 3,000 each the lowest tenths have means 0.007 apart: p is tiny, and it matters to nobody."""
     parts = [stats.norm.ppf((np.arange(3000) + 0.5) / 3000, 0.9, sd) for sd in (0.02, 0.024)]

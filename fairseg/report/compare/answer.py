@@ -9,6 +9,7 @@ from typing import Any
 from fairseg.report import numbers
 from fairseg.report.compare.compared import Compared
 from fairseg.report.templates import say
+from fairseg.statistics.findings import ALL_OTHERS
 from fairseg.statistics.gain_findings import GainRow, GroupChange, ModelGains, PairGains, sign
 from fairseg.statistics.gain_reasons import GainReason, GainReasonKind
 from fairseg.statistics.gain_verdicts import AGAINST, row_verdict
@@ -243,15 +244,28 @@ class _Content:
 
     def _by_loss(self, row: GainRow, gained: str, other: str, *, mean: bool = False) -> bool:
         """Return whether a group gained more than another one because that lost, and did not gain itself."""
-        at = (row.attribute, row.structure)
-        of = {one.group: one for one in self.model.changes if (one.attribute, one.structure) == at}
-        if row.endpoint is Endpoint.HARDEST or gained not in of or other not in of:
+        if row.endpoint is Endpoint.HARDEST or row.adjusted:  # shares of one whole; changes are not of strata
             return False
-        own, others = of[gained], of[other]
+        at = (row.attribute, row.structure)
+        changes = {one.group: one for one in self.model.changes if (one.attribute, one.structure) == at}
+        winners, losers = (
+            [change for group, change in changes.items() if side in (group, ALL_OTHERS) and group != opposite]
+            for side, opposite in ((gained, other), (other, gained))
+        )
+        if not winners or not losers:
+            return False
         if row.endpoint is Endpoint.FAILURES:
-            return own.rescued - own.newly_failing <= 0 > others.rescued - others.newly_failing
-        change, change_of_other = (one.mean_change if mean else one.change for one in (own, others))
-        return change.estimate < _LEAST and change_of_other.estimate <= -_LEAST
+            nobody_gained = all(one.rescued <= one.newly_failing for one in winners)
+            return nobody_gained and all(one.rescued < one.newly_failing for one in losers)
+        gain = row.mean_gain if mean else row.gain
+        assert gain is not None
+        slight = max(_LEAST, 0.1 * abs(gain.estimate))  # of what is told
+
+        def change(of: GroupChange) -> float:
+            return of.mean_change.estimate if mean else of.change.estimate
+
+        nobody_gained = all(max(change(one), one.median_change) < slight for one in winners)
+        return nobody_gained and all(-change(one) > abs(gain.estimate) - slight for one in losers)
 
     def _mean_gain(self, row: GainRow) -> dict[str, Any]:
         """Return who gained more in the mean, by how much, and whether that is less than typically."""
@@ -262,7 +276,15 @@ class _Content:
         less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
         by_loss = self._by_loss(row, gained, other, mean=True)
         by = _abs(row.mean_gain, numbers.score)
-        return {"gained": gained, "other": other, "gain": by, "unit": "", "less": less, "by_loss": by_loss}
+        return {
+            "gained": gained,
+            "other": other,
+            "gain": by,
+            "unit": "",
+            "endpoint": "TYPICAL",
+            "less": less,
+            "by_loss": by_loss,
+        }
 
     def _row_of(self, reason: GainReason) -> GainRow:
         """Return the typical case among all subjects, in the structure of a reason."""

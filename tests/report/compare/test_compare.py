@@ -683,7 +683,7 @@ def test_of_rescued_subjects_the_failures_are_spoken_of_and_not_a_gain_of_nothin
     other.loc[failing, "dice"] = 0.9
     result = judged(base, other)
     assert result.verdicts == {"other": Verdict.FAIRER}
-    assert "in failures, B gained 15.0 (" in result.sentence
+    assert "in failures, the rate of B fell by 15.0 (" in result.sentence
 
 
 def test_a_typical_gap_that_is_left_is_told_beside_repaired_failures() -> None:
@@ -698,7 +698,7 @@ def test_a_typical_gap_that_is_left_is_told_beside_repaired_failures() -> None:
     assert pair.telling.endpoint is Endpoint.FAILURES
     assert pair.rows[0].gap_after.shown
     assert result.verdicts == {"other": Verdict.FAIRER}
-    assert "in failures, B gained 20.0 (" in result.sentence
+    assert "in failures, the rate of B fell by 20.0 (" in result.sentence
     assert "Typically B is behind by 0.06" in result.sentence
     (typical, failures) = models_table(result).cells
     assert [cells[0].text for cells in (typical, failures)] == ["Change within margin", "Fairer"]
@@ -906,3 +906,47 @@ def test_equal_scores_that_hide_the_hardest_tenth_are_told_where_all_else_is_the
     assert "equal scores hide who is among the hardest tenth with one of the models" in result.sentence
     (row,) = result.findings[result.findings["endpoint"] == "hardest tenth"].to_dict("records")
     assert np.isnan([row[name] for name in ("gap_before", "gap_after", "gain", "p")]).all()
+
+
+def test_within_strata_nobody_is_said_to_have_lost_what_all_strata_together_did() -> None:
+    """On X both lose alike; on Y B gains, and A loses little. In all A loses much, and B does not gain."""
+    parts = [("A", "X", 110, -0.06), ("A", "Y", 100, -0.01), ("B", "X", 170, -0.06), ("B", "Y", 160, 0.03)]
+    rng = np.random.default_rng(0)
+    base = pd.concat(
+        [
+            pd.DataFrame({"group": group, "scanner": scanner, "gain": rng.normal(gain, 0.004, size)})
+            for group, scanner, size, gain in parts
+        ],
+        ignore_index=True,
+    ).assign(subject=lambda rows: rows.index)
+    base["dice"] = rng.normal(np.where(base["group"] == "A", 0.9, 0.86), 0.02)
+    other = base.assign(dice=base["dice"] + base["gain"])
+    tables = {"base": base.drop(columns="gain"), "other": other.drop(columns="gain")}
+    result = fairseg.compare(tables, by="group", reference="A", adjust="scanner")
+    assert re.search(r"With scanner held fixed, B gained 0\.0\d+ \(.*?\) more than A", result.sentence)
+    assert "more than B" not in result.sentence
+
+
+def test_nobody_lost_more_than_it_lost() -> None:
+    """A loses 0.004; of B 65% gain 0.04 and the others lose 0.095. A did not "lose 0.04 more than B"."""
+    base = table(gap=0.06, sizes={"A": 120, "B": 120})
+    is_second = base["group"].to_numpy() == "B"
+    gains = np.full(len(base), -0.004)
+    gains[is_second] = np.where(np.arange(is_second.sum()) < 0.65 * is_second.sum(), 0.04, -0.095)
+    gains += np.random.default_rng(0).normal(0, 0.002, len(base))
+    result = judged(base, base.assign(dice=base["dice"] + gains))
+    assert re.search(r"B gained 0\.04\d \(.*?\) more than A", result.sentence)
+    assert "A lost 0.04" not in result.sentence
+
+
+def test_the_one_group_that_lost_among_many_is_the_one_that_lost() -> None:
+    rng = np.random.default_rng(9)
+    site = np.repeat([f"G{number}" for number in range(9)], 60)
+    before = rng.normal(np.where(site == "G3", 0.87, 0.9), 0.02)
+    after = before + rng.normal(0, 0.003, 540)
+    after[site == "G3"] -= rng.normal(0.022, 0.03, 60)
+    people = pd.DataFrame({"subject": range(540), "site": site})
+    result = fairseg.compare(
+        {"base": people.assign(dice=before), "new": people.assign(dice=after)}, by="site"
+    )
+    assert re.search(r"less fair than base: G3 lost 0\.02\d \(.*?\) more than all others", result.sentence)
