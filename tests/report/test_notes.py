@@ -370,8 +370,8 @@ def test_an_overall_score_of_some_structures_is_told_of_with_the_groups() -> Non
     table.loc[[23, 24 + 23], "dice"] = np.nan
     table = table.drop(index=[24, 24 + 13])
     told = (
-        "3 subjects have no score of RV: each overall score is the mean of the other structures, less what "
-        "these are easier than all: 1 of 12 of F, 2 of 12 of M."
+        "3 subjects have no score of RV: each overall score is the mean of the other structures, corrected "
+        "for how much easier or harder these are: 1 of 12 of F, 2 of 12 of M."
     )
     result = fairseg.audit(table, by="sex", min_size=5)
     assert told in result.notes
