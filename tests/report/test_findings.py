@@ -92,9 +92,9 @@ def test_the_verdict_rests_on_no_row_that_the_card_hides(one_label: AuditResult)
 
 def test_the_adjusted_finding_is_in_card_and_terminal(tail: AuditResult) -> None:
     names = [row.name for row in endpoints_table(tail, tail.analyses[0]).rows]
-    assert "Failures, site held fixed" in names
-    assert "Failures, site held fixed" in to_terminal(tail, tail.notes)
-    assert "Failures, site held fixed" in tail._repr_html_()
+    assert "Failures (points), site held fixed" in names
+    assert "Failures (points), site held fixed" in to_terminal(tail, tail.notes)
+    assert "Failures (points), site held fixed" in tail._repr_html_()
 
 
 def test_card_chart_table_and_terminal_say_the_same_in_the_same_order(tail: AuditResult) -> None:
