@@ -25,6 +25,9 @@ _ALWAYS_SAID = (
 )
 
 
+_MOST_TOLD = 3  # findings beside the leading one
+
+
 def answer(result: Audited, analysis: Analysis) -> str:
     """Return the answer for one grouping, as plain text on one line."""
     return " ".join(answer_lines(result, analysis))
@@ -45,18 +48,15 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     groups = {fact.group for fact in facts if fact.n}
     shown_of_each = bool(groups) and groups <= {fact.group for fact in failing}
     everyone = bool(all_fail) and shown_of_each and not analysis.members.unknown
-    others = _others(result, comparisons, lead)
-    beside = None if lead is None else _with_or_without(comparisons, lead)
-    # Shown, and of the other group: a reader who is not told takes the one for the whole truth.
-    turned = beside if lead is not None and beside in others and beside.worse != lead.worse else None
+    told = [] if lead is None else _told(result, comparisons, lead)
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
         title=result.scores.spoken_title,
         options=result.options,
-        lead=None if lead is None else spoken(lead, result),
-        also=[spoken(finding, result) for finding in others if finding is not turned],
-        turned=None if turned is None else spoken(turned, result),
+        lead=told[0] if told else None,
+        also=told[1 : 1 + _MOST_TOLD],
+        untold=told[1 + _MOST_TOLD :],
         shown=sum(one.verdict is Verdict.GAP for one in comparisons),
         beside_all=any(ALL_OTHERS in (one.first, one.second) for one in comparisons),
         comparisons=len([one for one in comparisons if one.verdict is not Verdict.NOT_JUDGED]),
@@ -66,7 +66,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=analysis.grouping.reference_name,
-        other_way=None if lead is None else _other_way(beside, lead),
+        other_way=None if lead is None else _other_way(_with_or_without(comparisons, lead), lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),
         adjusted=any(finding.adjusted for one in comparisons for finding in one.findings),
@@ -111,24 +111,31 @@ def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Findi
     return min(findings, key=lambda row: telling(row, result), default=None)
 
 
-def _others(result: Audited, comparisons: Sequence[Comparison], lead: Finding | None) -> list[Finding]:
-    """Return the other shown findings on the pair of the leading one, the most telling first.
+def _told(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> list[dict[str, Any]]:
+    """Return the leading finding and the other shown ones on its pair as sentences tell them.
 
-    Those by which it is the other group that is worse off come before the others, and those with strata held
-    fixed last, since most repeat another one.
+    The most telling come first: those by which it is the other group that is worse off before the others, and
+    those with strata held fixed last, since most repeat another one. One that is turned round by strata, or
+    without them, comes with the other one, as `turned`: a reader of one alone takes it for the whole truth.
     """
-    if lead is None:
-        return []
     pair = (lead.first, lead.second)
     findings = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
-    others = [
+    rest = [
         one
         for one in findings
         if one is not lead
         # Among many equal scores a shift of size 0 may be shown.
         and not (one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0)
     ]
-    return sorted(others, key=lambda one: (one.worse == lead.worse, one.adjusted, *telling(one, result)))
+    rest.sort(key=lambda one: (one.worse == lead.worse, one.adjusted, *telling(one, result)))
+    told: list[dict[str, Any]] = []
+    while rest or not told:
+        finding = rest.pop(0) if told else lead
+        beside = _with_or_without(comparisons, finding)
+        turned = next((one for one in rest if one is beside and one.worse != finding.worse), None)
+        rest = [one for one in rest if one is not turned]
+        told.append({**spoken(finding, result), "turned": None if turned is None else spoken(turned, result)})
+    return told
 
 
 def _with_or_without(comparisons: Sequence[Comparison], lead: Finding) -> Finding | None:

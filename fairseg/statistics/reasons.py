@@ -22,6 +22,8 @@ from fairseg.statistics.two_samples import brunner_munzel, fisher_exact
 from fairseg.statistics.verdicts import Endpoint, Verdict
 
 _LEAST_IN_TAIL = 5  # subjects of each group
+_MANY, _DRAWS = 1000, 4999  # subjects of a group, of whom no draws are needed
+_ROUNDING = 1e-12  # of means of the same scores
 
 UNKNOWN = "unknown group"
 
@@ -130,8 +132,8 @@ def severity(
 
     Equal shares of both groups may be among the hardest tenth, or fail, while one group is missed and the
     other is only poor. What matters is how far apart the means of the groups' own lowest tenths are: more
-    than the margin. That is shown by a test of these means, or of smaller groups by the ranks in the
-    hardest tenth of all, or the counts in its harder parts, if these point the same way. The structures of
+    than the margin. That is shown by a test of these means, or by the ranks in the hardest tenth of all, the
+    counts in its harder parts, or those who fail, if these point the same way. The structures of
     the `of` pairs share a fifth of alpha, so that few green verdicts are lost.
     """
     level = options.alpha / 5 / len(measured) / of
@@ -150,14 +152,15 @@ def severity(
         if min(tail.size for tail in tails) >= _LEAST_IN_TAIL:
             test = brunner_munzel(*tails)
             p_values += [test.p] * (int(test.effect > 0.5) == worse)
-        for harder in one.harder:
+        for marks in (one.fails, *one.harder):
             counts = [
-                (int(np.nansum(harder[in_group])), part.size)
+                (int(np.nansum(marks[in_group])), part.size)
                 for (_, in_group), part in zip(pair, parts, strict=True)
             ]
             shares = [count / total for count, total in counts]
             p_values += [fisher_exact(*counts[0], *counts[1])] * (int(shares[1] > shares[0]) == worse)
-        if behind.low > 0 or min(p_values) <= level:
+        shown = min(p_values) <= level or (behind.low > 0 and _by_chance(parts) <= level)
+        if shown:
             reason = Reason(ReasonKind.SEVERITY, one.name, pair[worse][0], Endpoint.HARDEST)
             severe.append(replace(reason, against=pair[1 - worse][0], difference=behind))
     return severe
@@ -176,6 +179,24 @@ def _lowest_apart(first: Floats, second: Floats, level: float) -> Interval:
     width = float(scipy.special.ndtri((1 + level) / 2)) * se
     estimate = float(means[0] - means[1])
     return Interval(estimate, estimate - width, estimate + width)
+
+
+def _by_chance(parts: Sequence[Floats]) -> float:
+    """Return how probable it is that as many of all subjects have a lowest tenth as far off; of many, 0.
+
+    The normal limits of such a mean hold where many are in the tenth, and not of a small group of whom one
+    more or less is missed.
+    """
+    small, _ = sorted(parts, key=len)
+    if small.size >= _MANY:
+        return 0.0
+    both, lowest = np.concatenate(parts), -(-small.size // 10)
+    rng = np.random.default_rng(0)
+    draws = [rng.choice(both, small.size, replace=False, shuffle=False) for _ in range(_DRAWS)]
+    means = np.partition(draws, lowest - 1, axis=1)[:, :lowest].mean(axis=1)
+    observed = np.sort(small)[:lowest].mean()
+    beyond = min((means <= observed + _ROUNDING).sum(), (means >= observed - _ROUNDING).sum())
+    return float(2 * (beyond + 1) / (_DRAWS + 1))
 
 
 def one_stratum(

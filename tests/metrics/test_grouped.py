@@ -174,7 +174,7 @@ def test_wrong_arguments_are_type_errors_in_either_form() -> None:
         lambda: by_group(VALUES),
         lambda: by_group(VALUES, num_groups=2),
         lambda: by_group(VALUES, IDS, number=2),
-        lambda: fairness_gap(VALUES, SEX, "M"),
+        lambda: fairness_gap(VALUES, SEX, "M", "F"),
     ]
     for call in calls:
         with pytest.raises(TypeError):

@@ -268,3 +268,21 @@ def test_shares_of_the_hardest_are_of_a_group_and_not_of_the_hardest() -> None:
     row = result.findings.set_index("endpoint").loc["hardest tenth"]
     words = f"{100 * row['estimate']:.1f} points more of F than of M are among the hardest tenth"
     assert f"Least certain: {words}" in result.sentence
+
+
+def test_each_gap_that_is_told_comes_with_its_reversal() -> None:
+    """With the scanner fixed men fail more and women are ahead; in all women seem to be far behind."""
+    rng = np.random.default_rng(0)
+    cells = [("M", "X", 190, 0.90), ("M", "Y", 30, 0.80), ("F", "X", 30, 0.92), ("F", "Y", 190, 0.82)]
+    people = pd.concat([pd.DataFrame({"sex": [sex] * n, "scanner": at, "m": m}) for sex, at, n, m in cells])
+    people = people.assign(subject=np.arange(440), dice=rng.normal(people["m"], 0.01)).drop(columns="m")
+    fails = (people["sex"] == "M") & (rng.random(440) < 0.15)
+    people.loc[fails, "dice"] = 0.3
+    result = fairseg.audit(people, by="sex", reference="M", adjust="scanner")
+    shown = result.findings[result.findings["verdict"] == "gap shown"]
+    typical = shown[shown["endpoint"] == "typical case"].set_index("adjusted")["estimate"]
+    assert typical[False] > 0 > typical[True]
+    gap = r"median Dice is lower in F [^;]*; typical difference [^;]*"
+    assert re.search(
+        gap + r"[,.] [Yy]et with scanner held fixed, Dice is lower in M than in F", result.sentence
+    )

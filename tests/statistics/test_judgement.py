@@ -610,6 +610,28 @@ def test_hardest_cases_are_worse_by_their_means_whatever_counts_of_milder_ones_s
     assert reason.difference.estimate == pytest.approx(lowest[1] - lowest[0])
 
 
+def test_a_group_that_is_missed_altogether_is_not_hidden_by_milder_failures_of_the_other() -> None:
+    """12 of 400 of A are missed, of B 12 have 0.60: within every margin, and lowest tenths 0.17 apart."""
+    rng = np.random.default_rng(1)
+    missed, low = np.clip(rng.normal(0.9, 0.02, (2, 400)), 0.82, 0.98)
+    missed[:12], low[:12] = 0.03, 0.6
+    page = judge(missed, low)
+    assert page.verdict is Verdict.OPEN
+    assert reasons(page.comparisons[0]) == {ReasonKind.SEVERITY}
+
+
+def test_a_small_group_with_one_miss_more_has_no_worse_cases() -> None:
+    """Of 3,000 and 60 alike one in 200 is missed in 8 structures: normal limits said it of one in seven."""
+    members = np.repeat([True, False], [3000, 60])
+    shown = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        scores = np.where(rng.random((8, 3060)) < 0.005, 0.0, rng.normal(0.9, 0.02, (8, 3060)))
+        measured = [StructureScores(str(number), row, OPTIONS) for number, row in enumerate(scores)]
+        shown += bool(severity((("A", members), ("B", ~members)), measured, OPTIONS))
+    assert shown <= stats.binom.isf(1e-4, 60, 0.03)
+
+
 def test_alike_groups_seldom_have_hardest_cases_that_are_worse() -> None:
     """One in a hundred of each is missed: of 200 pairs at most those of three tests at their level."""
     level = OPTIONS.alpha / 5

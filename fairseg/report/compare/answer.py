@@ -110,7 +110,7 @@ class _Content:
         )
         for row in order:
             clearest.setdefault(row.group, row)
-        return list(clearest.values())[:3]
+        return list(clearest.values())
 
     @cached_property
     def failing(self) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ class _Content:
             {**_counts(one), "by": _abs(one.change, numbers.score, self.options.margin)}
             for one in self.model.changes
             if (one.group, one.structure) in lost and one.change.estimate < 0 and one.mean_change.low <= 0
-        ][:3]
+        ]
 
     @cached_property
     def others(self) -> list[str]:
@@ -225,7 +225,7 @@ class _Content:
             "now_ahead": other[now_behind],
             "gained": gained,
             "other": other[gained],
-            "by_loss": self._by_loss(row, gained, other[gained]),
+            "way": self._way(row, gained, other[gained]),
             "gain": _abs(row.gain, write, row.margin),
             "none": abs(row.gain.estimate) < _LEAST,
             "before": _abs(row.gap_before.interval, write, row.margin),
@@ -242,10 +242,16 @@ class _Content:
             "by": "" if row.attribute == self.result.analyses[0].name else row.attribute,
         }
 
-    def _by_loss(self, row: GainRow, gained: str, other: str, *, mean: bool = False) -> bool:
-        """Return whether a group gained more than another one because that lost, and did not gain itself."""
-        if row.endpoint is Endpoint.HARDEST or row.adjusted:  # shares of one whole; changes are not of strata
-            return False
+    def _way(self, row: GainRow, gained: str, other: str, *, mean: bool = False) -> str:
+        """Return in which way one group gained more than the other, of whom that is true by themselves.
+
+        Returns:
+            "gained": it gained itself; "lost": it did not, and the other lost as much as is told; of
+            failures "fell": fewer of it fail, and no more of the other, or "rose" the other way round. ""
+            where none of these is so, or cannot be told: within strata, and of shares of the hardest tenth.
+        """
+        if row.endpoint is Endpoint.HARDEST or row.adjusted:
+            return ""
         at = (row.attribute, row.structure)
         changes = {one.group: one for one in self.model.changes if (one.attribute, one.structure) == at}
         winners, losers = (
@@ -253,10 +259,12 @@ class _Content:
             for side, opposite in ((gained, other), (other, gained))
         )
         if not winners or not losers:
-            return False
+            return ""
         if row.endpoint is Endpoint.FAILURES:
-            nobody_gained = all(one.rescued <= one.newly_failing for one in winners)
-            return nobody_gained and all(one.rescued < one.newly_failing for one in losers)
+            fewer = [[one.rescued - one.newly_failing for one in side] for side in (winners, losers)]
+            if min(fewer[0]) > 0 and min(fewer[1]) >= 0:
+                return "fell"
+            return "rose" if max(fewer[0]) <= 0 and max(fewer[1]) < 0 else ""
         gain = row.mean_gain if mean else row.gain
         assert gain is not None
         slight = max(_LEAST, 0.1 * abs(gain.estimate))  # of what is told
@@ -264,8 +272,9 @@ class _Content:
         def change(of: GroupChange) -> float:
             return of.mean_change.estimate if mean else of.change.estimate
 
-        nobody_gained = all(max(change(one), one.median_change) < slight for one in winners)
-        return nobody_gained and all(-change(one) > abs(gain.estimate) - slight for one in losers)
+        if all(max(change(one), one.median_change) < slight for one in winners):
+            return "lost" if all(-change(one) > abs(gain.estimate) - slight for one in losers) else ""
+        return "gained" if all(change(one) >= _LEAST for one in winners) else ""
 
     def _mean_gain(self, row: GainRow) -> dict[str, Any]:
         """Return who gained more in the mean, by how much, and whether that is less than typically."""
@@ -274,17 +283,9 @@ class _Content:
         if row.mean_gain.estimate < 0:
             gained, other = other, gained
         less = row.means_oppose and row.mean_gain.estimate * row.gain.estimate > 0
-        by_loss = self._by_loss(row, gained, other, mean=True)
+        way = self._way(row, gained, other, mean=True)
         by = _abs(row.mean_gain, numbers.score)
-        return {
-            "gained": gained,
-            "other": other,
-            "gain": by,
-            "unit": "",
-            "endpoint": "TYPICAL",
-            "less": less,
-            "by_loss": by_loss,
-        }
+        return {"gained": gained, "other": other, "gain": by, "unit": "", "less": less, "way": way}
 
     def _row_of(self, reason: GainReason) -> GainRow:
         """Return the typical case among all subjects, in the structure of a reason."""
@@ -334,7 +335,7 @@ class _Content:
                 if gain.low > 0 and gain.estimate >= least:
                     gains.append({"group": one.group, "by": _abs(gain, numbers.score), "mean": mean})
                     break
-        return gains[:3]
+        return gains
 
     def _other_pair(self, reason: GainReason) -> dict[str, Any]:
         """Return the row of another pair as sentences tell it, and whether its gap was and is the largest."""
