@@ -274,6 +274,12 @@ def test_a_wrong_line_says_what_is_wrong_and_what_there_is(
         eval(line, names)
 
 
+def test_a_result_printed_is_its_sentence(names: dict[str, Any]) -> None:
+    result = fairseg.audit(names["df"], by="sex")
+    change = fairseg.compare({"old": names["df"], "new": names["other"]}, by="sex")
+    assert (str(result), str(change)) == (result.sentence, change.sentence)
+
+
 def test_a_reference_may_follow_the_groups() -> None:
     dice, sex = [0.84, 0.90, 0.92, 0.86], ["F", "M", "M", "F"]
     named = fairseg.metrics.fairness_gap(dice, sex, reference="M")

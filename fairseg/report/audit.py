@@ -4,6 +4,7 @@
 `fairseg audit` and `fairseg report` call it and nothing beside it.
 """
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -35,7 +36,7 @@ from fairseg.report.answer import answer
 from fairseg.report.audited import Audited
 from fairseg.report.card import card_of, model_card, other_answers
 from fairseg.report.findings_table import groups_table
-from fairseg.report.notes import cautions, first_notes
+from fairseg.report.notes import doubts, first_notes
 from fairseg.report.page import save_report
 from fairseg.report.sections import ReportSections, as_stated
 from fairseg.report.side_findings import SideFindings, side_findings
@@ -46,6 +47,8 @@ from fairseg.scoring.table import Scores
 from fairseg.scoring.voxel_sizes import Spacing
 from fairseg.statistics.judge_options import JudgeOptions
 from fairseg.statistics.judgement import judge_page
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +122,7 @@ class AuditResult(Audited):
         return side_findings(self)
 
     def __str__(self) -> str:
-        return "\n".join([self.sentence, *cautions(self)])
+        return self.sentence
 
     def __repr__(self) -> str:
         return "\n\n".join(
@@ -255,7 +258,11 @@ def audit(
         raise ValueError(
             f"by must name the attribute whose levels are the groups; the scores have {names_there}"
         )
-    return judge_scores(checked, by, **question, options=options, sections=sections)
+    result = judge_scores(checked, by, **question, options=options, sections=sections)
+    if folders == [None] * len(folders):  # masks were told of when they were scored
+        for note in doubts(result.scores, result.analyses, result.sections.adjust):
+            logger.warning("%s", note)  # to be seen where the sentence alone is printed
+    return result
 
 
 def judge_scores(

@@ -375,7 +375,7 @@ def test_an_overall_score_of_some_structures_is_told_of_with_the_groups() -> Non
     )
     result = fairseg.audit(table, by="sex", min_size=5)
     assert told in result.notes
-    assert told in str(result)
+    assert told in repr(result)
     whole = table.assign(dice=table["dice"].fillna(0.8))
     change = fairseg.compare({"a": table, "b": whole}, by="sex", min_size=5)
     assert any(note.startswith("a: 3 subjects have no score of RV") for note in change.notes)

@@ -30,7 +30,6 @@ class Compared:
         left_out: who is without a score or a known group, cases and structures that a model lacks, and groups
             too small to be judged: columns kind, name, group, model, reason.
         table_notes: what else a reader must know of the tables, one line each.
-        cautions: those of them without which the answer misleads.
         sections: what is held fixed, what was stated before, and how the page was made.
     """
 
@@ -41,7 +40,6 @@ class Compared:
     judgement: GainsJudgement
     left_out: pd.DataFrame
     table_notes: tuple[str, ...] = ()
-    cautions: tuple[str, ...] = ()
     sections: ReportSections = field(default_factory=ReportSections)
 
     @property

@@ -4,6 +4,7 @@
 `ComparisonResult`; the command `fairseg compare` calls it and nothing beside it.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,8 @@ from fairseg.statistics.common_structures import CommonStructures, common_struct
 from fairseg.statistics.gain_findings import GainsJudgement
 from fairseg.statistics.gains import judge_gains
 from fairseg.statistics.judge_options import JudgeOptions
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +111,7 @@ class ComparisonResult(Compared):
         return (*self.table_notes, *unknown_group(self), *other_metrics(self))
 
     def __str__(self) -> str:
-        return "\n".join([self.sentence, *self.cautions])
+        return self.sentence
 
     def __repr__(self) -> str:
         return "\n\n".join([self.sentence, grid(models_table(self)), *self.notes])
@@ -213,8 +216,11 @@ def compare(
     baseline = next(iter(scores))
     analyses = analyses_of(matched[baseline], **question)
     judgement, lost, lacking = _judged(scores, question, options)
-    cautions = [
-        *by_model({name: doubts(one, analyses, question["adjust"]) for name, one in scores.items()}),
+    doubtful = by_model({name: doubts(one, analyses, question["adjust"]) for name, one in scores.items()})
+    for note in doubtful:  # which must be seen where the sentence alone is printed
+        logger.warning("%s", note)
+    first = [
+        *doubtful,
         *by_model({name: skipped_note(one, analyses[0]) for name, one in scores.items()}),
         *by_model({name: score_checks(one, analyses) for name, one in matched.items()}),
         *lacking,
@@ -226,8 +232,7 @@ def compare(
         tuple(analyses),
         judgement,
         lost,
-        tuple(dict.fromkeys([*cautions, *notes])),
-        tuple(dict.fromkeys(cautions)),
+        tuple(dict.fromkeys([*first, *notes])),
         sections.adjusted_for(question["adjust"], question["bins"]),
     )
 
