@@ -85,8 +85,8 @@ def endpoints_table(result: Audited, analysis: Analysis) -> Table:
         name = (
             f"{row.second} against {row.first}: {row.endpoint}" if several else str(row.endpoint).capitalize()
         )
-        name += "" if row.endpoint is Endpoint.TYPICAL else " (points)"
         name += f" of {row.structure}" if row.structure != result.structures[0] else ""
+        name += "" if row.endpoint is Endpoint.TYPICAL else " (points)"
         if row.adjusted:
             name += f", {result.held_fixed} held fixed"
         rule = "rule" if last and pair != last and len(findings) > len(of_pairs) else ""
