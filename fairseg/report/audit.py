@@ -57,8 +57,7 @@ if TYPE_CHECKING:
 class AuditResult(Audited):
     """What an audit found. In a notebook it is the card, else the answer, the table of groups and the notes.
 
-    `print` shows the answer, and below it only what the answer misleads without: who was left out, and what
-    the rows may be of.
+    `print` shows the answer alone; what the rows may be of, against what they were taken for, is logged.
 
     Its attributes are those of `Audited`.
     """
