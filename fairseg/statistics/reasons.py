@@ -202,10 +202,10 @@ def _by_chance(parts: Sequence[Floats]) -> float:
 def one_stratum(
     lines: Sequence[Line], grouping: Grouping, measured: Sequence[StructureScores], options: JudgeOptions
 ) -> list[Reason]:
-    """Return a reason for each structure with a stratum in which the groups differ by more than a margin.
+    """Return a reason for each structure with a stratum in which a group is behind by more than a margin.
 
-    Gaps that lie one way with one scanner and the other way with the next add up to none over both. The test
-    of each row is made in each of its strata, Bonferroni over all of these.
+    Gaps that lie one way with one scanner and the other way with the next add up to none over both, and are
+    told both. The test of each row is made in each of its strata, Bonferroni over all of these.
     """
     strata = [
         (line.finding, stratum, observe(replace(line.row, strata=(stratum,)), grouping.ids))
@@ -213,12 +213,13 @@ def one_stratum(
         if line.row is not None and line.finding.adjusted
         for stratum in line.row.strata
     ]
-    reasons: dict[str, Reason] = {}
+    reasons: dict[tuple[str, str], Reason] = {}
     for finding, stratum, test in sorted(strata, key=lambda one: one[2].decisive_p):
-        if test.decisive_p > options.alpha / len(strata) or finding.structure in reasons:
+        if test.decisive_p > options.alpha / len(strata):
             continue
         estimate = test.limits(test.source(), options.alpha)[0].estimate
-        if abs(estimate) <= finding.margin:
+        worse = finding.first if (estimate < 0) == (finding.endpoint is Endpoint.TYPICAL) else finding.second
+        if abs(estimate) <= finding.margin or (finding.structure, worse) in reasons:
             continue
         here = np.isin(np.arange(len(grouping.ids)), stratum)
         one = next(one for one in measured if one.name == finding.structure)
@@ -229,8 +230,7 @@ def one_stratum(
             one.facts(grouping.name, grouping.group_names[code], here & (grouping.ids == code))
             for code in codes
         )
-        worse = finding.first if (estimate < 0) == (finding.endpoint is Endpoint.TYPICAL) else finding.second
-        reasons[finding.structure] = Reason(
+        reasons[finding.structure, worse] = Reason(
             ReasonKind.ONE_STRATUM, finding.structure, worse, finding.endpoint, True, facts
         )
     return list(reasons.values())
