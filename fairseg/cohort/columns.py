@@ -85,20 +85,8 @@ _ROLES = {
 }
 # Shorter names of a person, where no column has one of those above; eid is UK Biobank's.
 _SHORT_NAMES = (
-    *(
-        "eid",
-        "pid",
-        "ptid",
-        "patid",
-        "mrn",
-        "subj",
-        "subjid",
-        "usubjid",
-        "sub",
-        "subid",
-        "person",
-        "personid",
-    ),
+    *("eid", "pid", "ptid", "patid", "mrn", "subj", "subjid", "usubjid", "sub", "subid"),
+    *("person", "personid"),
 )
 # Names of structures that may also be of attributes: the rows decide.
 PERHAPS_LABELS = (

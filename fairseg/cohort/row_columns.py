@@ -29,32 +29,9 @@ _SHARED = 0.5  # of the persons have each of its values, on average
 _MOST_VALUES = 200  # structures, of which some models have over a hundred
 # Neither of these names persons, though all their rows may be of one sex.
 _NO_PERSONS = {
-    *(
-        "age",
-        "agegroup",
-        "year",
-        "yearofbirth",
-        "birthyear",
-        "date",
-        "time",
-        "week",
-        "month",
-        "day",
-        "height",
-    ),
-    *(
-        "weight",
-        "bmi",
-        "bsa",
-        "site",
-        "centre",
-        "center",
-        "hospital",
-        "clinic",
-        "scanner",
-        "vendor",
-        "country",
-    ),
+    *("age", "agegroup", "year", "yearofbirth", "birthyear", "date", "time", "week", "month", "day"),
+    *("height", "weight", "bmi", "bsa", "site", "centre", "center", "hospital", "clinic", "scanner"),
+    *("vendor", "country"),
     *("fold", "seed", "model", "split", "set", "part", "batch", "diagnosis", "pathology", "disease", "group"),
     *("postcode", "zip", "zipcode", "city", "region", "manufacturer", "protocol", "device", "machine"),
 }

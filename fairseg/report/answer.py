@@ -48,7 +48,8 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
     groups = {fact.group for fact in facts if fact.n}
     shown_of_each = bool(groups) and groups <= {fact.group for fact in failing}
     everyone = bool(all_fail) and shown_of_each and not analysis.members.unknown
-    told = [] if lead is None else _told(result, comparisons, lead)
+    rows = [] if lead is None else _rows_of_pair(comparisons, lead)
+    told = [] if lead is None else _told(result, rows, lead)
     text = render_text(
         "answer.txt.j2",
         verdict=verdict.name,
@@ -66,7 +67,7 @@ def answer_lines(result: Audited, analysis: Analysis) -> list[str]:
         judged=judged,
         sizes=[(fact.group, fact.n, fact.missing) for fact in facts],
         reference=analysis.grouping.reference_name,
-        other_way=None if lead is None else _other_way(_with_or_without(comparisons, lead), lead),
+        other_way=None if lead is None else _other_way(_with_or_without(rows, lead), lead),
         widest=_widest(result, comparisons),
         reasons=_reasons(result, comparisons, analysis.name),
         adjusted=any(finding.adjusted for one in comparisons for finding in one.findings),
@@ -111,19 +112,24 @@ def leading_finding(result: Audited, comparisons: Sequence[Comparison]) -> Findi
     return min(findings, key=lambda row: telling(row, result), default=None)
 
 
-def _told(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> list[dict[str, Any]]:
+def _rows_of_pair(comparisons: Sequence[Comparison], lead: Finding) -> list[Finding]:
+    """Return all findings on the pair of the leading one."""
+    pair = (lead.first, lead.second)
+    return [row for one in comparisons if (one.first, one.second) == pair for row in one.findings]
+
+
+def _told(result: Audited, rows: Sequence[Finding], lead: Finding) -> list[dict[str, Any]]:
     """Return the leading finding and the other shown ones on its pair as sentences tell them.
 
     The most telling come first: those by which it is the other group that is worse off before the others, and
     those with strata held fixed last, since most repeat another one. One that is turned round by strata, or
     without them, comes with the other one, as `turned`: a reader of one alone takes it for the whole truth.
     """
-    pair = (lead.first, lead.second)
-    findings = [finding for one in comparisons if (one.first, one.second) == pair for finding in one.shown]
     rest = [
         one
-        for one in findings
-        if one is not lead
+        for one in rows
+        if one.shown
+        and one is not lead
         # Among many equal scores a shift of size 0 may be shown.
         and not (one.endpoint is Endpoint.TYPICAL and round(abs(one.estimate), 3) == 0)
     ]
@@ -131,19 +137,17 @@ def _told(result: Audited, comparisons: Sequence[Comparison], lead: Finding) -> 
     told: list[dict[str, Any]] = []
     while rest or not told:
         finding = rest.pop(0) if told else lead
-        beside = _with_or_without(comparisons, finding)
+        beside = _with_or_without(rows, finding)
         turned = next((one for one in rest if one is beside and one.worse != finding.worse), None)
         rest = [one for one in rest if one is not turned]
         told.append({**spoken(finding, result), "turned": None if turned is None else spoken(turned, result)})
     return told
 
 
-def _with_or_without(comparisons: Sequence[Comparison], lead: Finding) -> Finding | None:
-    """Return the leading finding with strata held fixed, or without where it has them."""
-    same = (lead.first, lead.second, lead.structure, lead.endpoint, not lead.adjusted)
-    rows = [row for one in comparisons for row in one.findings]
-    at = [(row.first, row.second, row.structure, row.endpoint, row.adjusted) for row in rows]
-    return rows[at.index(same)] if same in at else None
+def _with_or_without(rows: Sequence[Finding], finding: Finding) -> Finding | None:
+    """Return a finding with strata held fixed, or without where it has them, from the rows of its pair."""
+    same = (finding.structure, finding.endpoint, not finding.adjusted)
+    return next((row for row in rows if (row.structure, row.endpoint, row.adjusted) == same), None)
 
 
 def _other_way(row: Finding | None, lead: Finding) -> dict[str, Any] | None:

@@ -72,10 +72,11 @@ def endpoints_table(result: Audited, analysis: Analysis) -> Table:
     judged.sort(key=lambda one: ORDER.index(one.verdict))
     of_pairs = list(map(rows_of, judged))
     if sum(map(len, of_pairs)) > _MOST_ENDPOINTS and len(of_pairs) > 1:
-        leads = {id(one): min(rows_of(one), key=lambda row: telling(row, result)) for one in judged}
-        judged.sort(key=lambda one: (ORDER.index(one.verdict), telling(leads[id(one)], result)))
-        lead, *others = (leads[id(one)] for one in judged)
-        first = [row for row in rows_of(judged[0]) if row is lead or row.structure == result.structures[0]]
+        ranks = [ORDER.index(one.verdict) for one in judged]
+        leads = [min(rows, key=lambda row: telling(row, result)) for rows in of_pairs]
+        order = sorted(range(len(leads)), key=lambda pair: (ranks[pair], telling(leads[pair], result)))
+        lead, *others = (leads[pair] for pair in order)
+        first = [row for row in of_pairs[order[0]] if row is lead or row.structure == result.structures[0]]
         of_pairs = [first, *([row] for row in others)][: max(1, _MOST_ENDPOINTS + 1 - len(first))]
     findings = [row for rows in of_pairs for row in rows]
     lines = []

@@ -159,8 +159,7 @@ def severity(
             ]
             shares = [count / total for count, total in counts]
             p_values += [fisher_exact(*counts[0], *counts[1])] * (int(shares[1] > shares[0]) == worse)
-        shown = min(p_values) <= level or (behind.low > 0 and _by_chance(parts) <= level)
-        if shown:
+        if min(p_values) <= level or (behind.low > 0 and _by_chance(parts) <= level):
             reason = Reason(ReasonKind.SEVERITY, one.name, pair[worse][0], Endpoint.HARDEST)
             severe.append(replace(reason, against=pair[1 - worse][0], difference=behind))
     return severe
